@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# Everything is built under build/, nothing in the source tree. `make help` lists the targets.
+#
+# Conventions, so that a new file needs no line here:
+#   kmod/*.c              the module aop (Kbuild), built for each kernel in build/VERSION/; build/KERNEL/aop.ko leads there
+#   lib/Makefile          libaop. Called with BUILD (absolute; it writes to $(BUILD)/lib/), DESTDIR, PREFIX, and the
+#                         targets all, install, clean; makes $(BUILD)/lib/libaop.a, headers are in lib/include/
+#   tools/NAME.c          a program, build/tools/NAME; or several files, tools/NAME/*.c
+#   bench/NAME/*.c        a program, build/bench/NAME; `make bench` runs bench/run in a counting guest
+#   selftests/*.c         test programs, see selftests/Makefile
+#   docs/*.[1-9]          man pages
+# Programs are linked with libaop, libpthread, liburing, libzstd, and compiled with -Wall -Wextra -Werror.
+
+KERNEL ?= 6.1
+KERNELS ?= 6.1 6.12
+PREFIX ?= /usr/local
+DESTDIR ?=
+SHELL := /bin/bash
+override BUILD := $(CURDIR)/build
+TOP := $(CURDIR)
+include scripts/programs.mk
+
+# "make check KERNEL=x" restricts what would run on every kernel.
+ifneq ($(filter command% environment%,$(origin KERNEL)),)
+KERNELS := $(KERNEL)
+endif
+
+export BUILD PREFIX DESTDIR CFLAGS
+
+all: modules lib tools selftests ## the module, the library, the programs and the tests
+
+help: ## this list
+	@echo "aop: operations with one owner and any number of watchers."
+	@echo
+	@sed -nE 's/^([a-z_-]+):[^#]*## (.*)/  \1\t\2/p' Makefile | expand -t 20
+	@echo
+	@echo "  KERNEL=6.1 | 6.12 | 6.1-rt | 6.12-rt   which kernel (6.1); the newest that apt offers"
+	@echo "  KERNELS=\"6.1 6.12\"                     which kernels 'make check' runs on"
+	@echo "  TESTS=\"name ...\"                       which test programs 'make check' runs (all)"
+	@echo "  DESTDIR=, PREFIX=/usr/local            where 'make install' puts things"
+	@echo "  V=1                                    show the commands of the module's and the library's build"
+
+deps: ## install the Debian packages that are missing, with sudo when not root
+	@scripts/deps
+
+# A folder of links for each kernel keeps objects out of the source tree, and kernels apart. VARIANT: a second build for the
+# same kernel with other KBUILD_ARGS.
+modules: ## the module, for KERNEL, as build/KERNEL/aop.ko
+	@headers=$$(scripts/kernel headers $(KERNEL)) && version=$${headers##*/linux-headers-} && \
+	farm=build/$$version$(VARIANT) && mkdir -p $$farm && ln -sfn $$version$(VARIANT) build/$(KERNEL)$(VARIANT) && \
+	cp -rsf $(TOP)/Kbuild $(TOP)/kmod $$farm/ && ln -sfn $(TOP)/include $$farm/include && \
+	find $$farm -xtype l -delete && \
+	$(MAKE) --no-print-directory -C $$headers M=$(TOP)/$$farm $(KBUILD_ARGS) modules 2>&1 | \
+	{ grep -v '^Skipping BTF generation' || true; } && test $${PIPESTATUS[0]} = 0
+
+lib: ## libaop, static and shared
+	@$(MAKE) --no-print-directory $(if $(V),,-s) -C lib CFLAGS="$(CFLAGS) -Werror" all
+
+# bench/plugin is no program: bench/profile builds it.
+PROGRAMS := $(filter-out build/bench/plugin,$(patsubst %.c,build/%,$(wildcard tools/*.c bench/*.c)) \
+	$(patsubst %/,build/%,$(sort $(dir $(wildcard tools/*/*.c bench/*/*.c)))))
+
+tools: $(filter build/tools/%,$(PROGRAMS)) ## the programs in tools/
+
+.SECONDEXPANSION:
+$(PROGRAMS): build/%: $$(wildcard $$*.c $$*/*.[ch]) $(USER_HEADERS) build/lib/libaop.a
+	$(COMPILE_PROGRAM)
+build/lib/libaop.a: lib
+
+selftests: lib ## the test programs
+	@$(MAKE) --no-print-directory -C selftests all
+
+guest-deps:
+	@scripts/deps build vm
+
+demo: guest-deps ## two processes share operations through /dev/aop, in a guest
+	@$(MAKE) --no-print-directory modules tools
+	@selftests/vm/run -k $(KERNEL) -m aop -- build/tools/demo
+
+vm: guest-deps ## a shell in a guest with the module loaded
+	@$(MAKE) --no-print-directory modules tools
+	@selftests/vm/run -k $(KERNEL) -m aop -t 86400 -- bash -i
+
+check: ## lint, then every test in a guest on each of KERNELS, then the demo
+	@scripts/deps
+	@KERNELS="$(KERNELS)" TESTS="$(TESTS)" selftests/check
+
+lint: ## static checks of everything
+	@KERNELS="$(KERNELS)" scripts/lint
+
+behaviours: ## the behaviours of docs/behaviours.md, each with the tests that name it
+	@scripts/behaviours
+
+bench: guest-deps ## aop beside its peers, counted in executed instructions
+	@$(MAKE) --no-print-directory modules $(filter build/bench/%,$(PROGRAMS))
+	@selftests/vm/run -k $(KERNEL) -i -p -t 1800 -m aop -- bench/run
+
+install: lib tools ## library, headers, programs, man pages
+	@$(MAKE) --no-print-directory $(if $(V),,-s) -C lib install
+	@for t in $(filter-out build/tools/demo,$(filter build/tools/%,$(PROGRAMS))); do \
+		install -D -t $(DESTDIR)$(PREFIX)/bin $$t; done
+	@for m in $(wildcard docs/*.[1-9]); do \
+		install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man$${m##*.} $$m; done
+
+modules_install: modules ## the module, below DESTDIR/lib/modules
+	@version=$$(readlink build/$(KERNEL)) && \
+	install -D -m 644 -t $(DESTDIR)/lib/modules/$$version/extra build/$(KERNEL)/aop.ko && \
+	{ test -n "$(DESTDIR)" || depmod $$version; }
+
+clean: ## remove build/ (kernels stay in the cache)
+	rm -rf build
+
+.PHONY: all help deps guest-deps modules lib tools selftests demo vm check lint behaviours bench install \
+	modules_install clean

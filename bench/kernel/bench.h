@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * How a row is counted.
+ *
+ * In a counting guest (selftests/vm/run -i) the time stamp counter counts executed
+ * instructions, of user space and kernel together, so one look at it before and
+ * one behind n rounds is all there is to measure.  A contender does
+ *
+ *	set up
+ *	while (bench_pass(b))
+ *		for (i = 0; i < b->n; i++)
+ *			one round
+ *	clean up
+ *
+ * and bench_pass() has it do so four times: to warm up, twice to count
+ * instructions (the two must agree), and once to count system calls.
+ *
+ * One thread; nothing here has locks.
+ */
+#ifndef BENCH_H
+#define BENCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define BURST	64
+
+enum pass { PASS_NONE, PASS_WARM, PASS_FIRST, PASS_SECOND, PASS_CALLS };
+
+struct bench {
+	unsigned int n;			/* rounds of a pass */
+	unsigned int per;		/* what one round is divided by */
+	bool batch;			/* pingpong.c: who is woken has to wait */
+	enum pass pass;
+	bool stopped;
+	uint64_t begin;
+	uint64_t count[2];
+	uint64_t calls;
+	int counter;			/* of system calls: a descriptor */
+	uint64_t bytes;			/* rows of memory fill in this alone */
+};
+
+bool bench_pass(struct bench *b);
+void bench_stop(struct bench *b);
+
+/* What must hold for the count to mean anything. */
+#define want(cond)							\
+do {									\
+	if (!(cond))							\
+		bench_die(__FILE__, __LINE__, #cond);			\
+} while (0)
+
+void bench_die(const char *file, int line, const char *what) __attribute__((noreturn, cold));
+
+uint64_t memory_used(void);
+
+typedef void contender_fn(struct bench *b);
+
+/* peers.c */
+contender_fn eventfd_event, eventfd_burst, eventfd_life, eventfd_life_batch, eventfd_memory;
+contender_fn getppid_call;
+
+/* raw.c: the calls of /dev/aop as they are */
+contender_fn raw_event, raw_event_final, raw_ring, raw_burst, raw_life, raw_life_batch, raw_memory;
+contender_fn raw_load, raw_query, raw_empty;
+
+/* lib.c: by way of libaop */
+contender_fn lib_event, lib_ring, lib_burst, lib_life, lib_life_batch, lib_load;
+
+/* pingpong.c */
+contender_fn pp_eventfd, pp_eventfd_epoll, pp_pipe, pp_socket, pp_futex;
+contender_fn pp_raw_wait, pp_raw_epoll, pp_lib;
+
+#endif /* BENCH_H */

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What aop costs beside its peers: one table, in executed instructions.
+ *
+ *	kernel [--json] [ROW...]
+ *
+ * Each row is a thing that users do.  Its goal is a ratio of aop's raw calls to
+ * the peer named in the row (for memory: bytes), and is from the issue that asked
+ * for it; a goal that is missed is said, and is no failure.  Counts that are not
+ * the same twice are one: exit status 1.
+ */
+#include <math.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "bench.h"
+
+enum role {
+	PEER = 1,		/* the one to beat */
+	ALSO,			/* for comparison */
+	RAW,			/* what is judged */
+	LIB,			/* the same by way of libaop */
+};
+
+struct contender {
+	enum role role;
+	const char *name;
+	contender_fn *fn;
+	unsigned int n;		/* rounds of a pass */
+	unsigned int per;	/* 0: 1 */
+};
+
+struct row {
+	const char *name;
+	const char *title;
+	double goal;		/* 0: none */
+	bool best;		/* the cheapest peer is the one to beat */
+	bool memory;
+	bool batch;
+	struct contender who[10];
+};
+
+#define PINGPONG {								\
+	{ PEER, "eventfd", pp_eventfd, 1000 },					\
+	{ ALSO, "eventfd + epoll", pp_eventfd_epoll, 1000 },			\
+	{ PEER, "pipe", pp_pipe, 1000 },					\
+	{ PEER, "unix socket", pp_socket, 1000 },				\
+	{ PEER, "futex in shared memory", pp_futex, 1000 },			\
+	{ ALSO, "aop: signal, epoll_wait, take", pp_raw_epoll, 1000 },		\
+	{ RAW, "aop: signal and wait in one call", pp_raw_wait, 1000 },		\
+	{ LIB, "libaop: corked progress and aop_wait_change", pp_lib, 1000 },	\
+}
+
+static const struct row rows[] = {
+	{ "memory", "an op with its owner and one watcher, bytes", .goal = 450, .memory = true,
+	  .who = {
+		{ PEER, "eventfd in epoll", eventfd_memory, 1 << 15 },
+		{ RAW, "aop", raw_memory, 1 << 15 },
+	} },
+	{ "look", "look at a state", .who = {
+		{ ALSO, "getppid()", getppid_call, 20000 },
+		{ ALSO, "an ioctl of /dev/aop that does nothing", raw_empty, 20000 },
+		{ ALSO, "aop, AOP_IOC_QUERY", raw_query, 20000 },
+		{ RAW, "aop, mapped slot", raw_load, 20000 },
+		{ LIB, "libaop: aop_state", lib_load, 20000 },
+	} },
+	{ "event", "one event, seen through epoll", .goal = 0.70, .who = {
+		{ PEER, "eventfd: write, epoll_wait, read", eventfd_event, 5000 },
+		{ RAW, "aop: signal, epoll_wait, take", raw_event, 5000 },
+		{ RAW, "aop: the same, of the final event", raw_event_final, 5000 },
+		{ LIB, "libaop: progress, epoll_wait, dispatch", lib_event, 5000 },
+	} },
+	{ "ring", "one event, seen in the mapped ring", .goal = 0.40, .who = {
+		{ PEER, "eventfd: write, epoll_wait, read", eventfd_event, 5000 },
+		{ RAW, "aop: signal, take", raw_ring, 5000 },
+		{ LIB, "libaop: progress, dispatch", lib_ring, 5000 },
+	} },
+	{ "burst", "64 events, one epoll_wait", .goal = 0.10, .who = {
+		{ PEER, "64 eventfds", eventfd_burst, 50 },
+		{ RAW, "aop: one signal call", raw_burst, 200 },
+		{ LIB, "libaop: corked", lib_burst, 200 },
+	} },
+	{ "life", "create, attach, complete, epoll_wait, see, release", .goal = 0.50, .who = {
+		{ PEER, "eventfd in epoll", eventfd_life, 20000 },
+		{ RAW, "aop", raw_life, 2000 },
+		{ LIB, "libaop", lib_life, 2000 },
+	} },
+	{ "lives", "the same, 64 at a time, each", .goal = 0.09, .who = {
+		{ PEER, "eventfd in epoll, one by one", eventfd_life, 20000 },
+		{ ALSO, "64 eventfds, one epoll_wait", eventfd_life_batch, 300, BURST },
+		{ RAW, "aop", raw_life_batch, 100, BURST },
+		{ LIB, "libaop: corked", lib_life_batch, 100, BURST },
+	} },
+	{ "pingpong", "two processes, a round; who is woken runs at once", .goal = 0.90,
+	  .best = true, .who = PINGPONG },
+	{ "pingpong-batch", "the same; who is woken waits for the processor",
+	  .best = true, .batch = true, .who = PINGPONG },
+};
+
+static bool json;
+static bool unstable;
+
+static void print_one(const struct row *r, const struct contender *c, const struct bench *b,
+		      double each, const struct contender *peer, double peer_each)
+{
+	double n = (double)b->n * b->per;
+	double again = fmax(b->count[0], b->count[1]) / n;
+	bool judged = c->role == RAW && r->goal;
+	bool ours = c->role >= RAW && peer;
+	bool met = (r->memory ? each : each / peer_each) <= r->goal;
+
+	if (json) {
+		printf("{\"row\":\"%s\",\"who\":\"%s\",\"n\":%.0f", r->name, c->name, n);
+		printf(",\"unit\":\"%s\"", r->memory ? "bytes" : "instructions");
+		printf(",\"each\":%.2f", each);
+		if (!r->memory)
+			printf(",\"again\":%.2f,\"calls\":%.3f", again, b->calls / n);
+		if (ours)
+			printf(",\"peer\":\"%s\",\"ratio\":%.4f", peer->name, each / peer_each);
+		if (judged)
+			printf(",\"goal\":%g,\"met\":%s", r->goal, met ? "true" : "false");
+		printf("}\n");
+		return;
+	}
+	printf("  %-42s %9.0f", c->name, each);
+	if (r->memory)
+		printf(" %7s", "");
+	else
+		printf(" %7.2f", b->calls / n);
+	if (ours)
+		printf(" %7.3f", each / peer_each);
+	if (judged)
+		printf("  %4g  %s", r->goal, met ? "met" : "MISSED");
+	printf("\n");
+}
+
+static double count_one(const struct row *r, const struct contender *c, struct bench *b)
+{
+	double n, spread;
+
+	/* What the row before has left to RCU and to work items; idle time is skipped. */
+	usleep(500000);
+	*b = (struct bench) { .n = c->n, .per = c->per ?: 1, .batch = r->batch };
+	c->fn(b);
+	n = (double)b->n * b->per;
+	if (r->memory)
+		return b->bytes / n;
+	/* One timer tick more or less is all that may differ. */
+	spread = fabs((double)b->count[0] - b->count[1]) / b->count[0];
+	if (spread > 0.01) {
+		fprintf(stderr, "%s, %s: %.1f and %.1f: not the same twice\n", r->name, c->name,
+			b->count[0] / n, b->count[1] / n);
+		unstable = true;
+	}
+	return fmin(b->count[0], b->count[1]) / n;
+}
+
+static void print_row(const struct row *r)
+{
+	const struct contender *c, *peer = NULL;
+	struct bench b[10];
+	double each[10], peer_each = 0;
+	int i;
+
+	for (i = 0, c = r->who; c->fn; c++, i++) {
+		each[i] = count_one(r, c, &b[i]);
+		if (c->role == PEER && (!peer || (r->best && each[i] < peer_each))) {
+			peer = c;
+			peer_each = each[i];
+		}
+	}
+	if (!json)
+		printf("%s: %s%s%s\n", r->name, r->title, r->best ? "; against the best, " : "",
+		       r->best ? peer->name : "");
+	for (i = 0, c = r->who; c->fn; c++, i++)
+		print_one(r, c, &b[i], each[i], peer, peer_each);
+	fflush(stdout);
+}
+
+static bool wanted(const struct row *r, int argc, char **argv)
+{
+	bool all = true;
+	int i;
+
+	for (i = 1; i < argc; i++) {
+		if (argv[i][0] == '-')
+			continue;
+		all = false;
+		if (!strcmp(argv[i], r->name))
+			return true;
+	}
+	return all;
+}
+
+int main(int argc, char **argv)
+{
+	struct utsname u;
+	size_t i;
+
+	for (i = 1; i < (size_t)argc; i++)
+		if (!strcmp(argv[i], "--json"))
+			json = true;
+	uname(&u);
+	if (!json) {
+		printf("Executed instructions, user and kernel, Linux %s, gcc %s\n\n", u.release,
+		       __VERSION__);
+		printf("  %-42s %9s %7s %7s  %4s\n", "", "each", "calls", "ratio", "goal");
+	}
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (wanted(&rows[i], argc, argv))
+			print_row(&rows[i]);
+	return unstable;
+}

@@ -1,0 +1,542 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * The ABI of /dev/aop: operations that are driven by one owner and observed by
+ * any number of watchers.  aop(4) describes every call and every errno.
+ *
+ * Layouts are the same for 32 and 64 bit.  Every structure begins with its own
+ * size, every array comes with the size of its entries, so that both can grow.
+ * What this version does not know (flags, pads, trailing bytes) must be zero.
+ * All times are nanoseconds of CLOCK_MONOTONIC.
+ */
+#ifndef _UAPI_LINUX_AOP_H
+#define _UAPI_LINUX_AOP_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+#define AOP_DEVICE	"/dev/aop"
+#define AOP_ABI		0	/* of enum aop_state to the last ioctl below */
+
+/* ---- states ------------------------------------------------------------ */
+
+/**
+ * enum aop_state - what an operation is doing
+ * @AOP_PENDING: nobody has accepted it yet
+ * @AOP_RUNNING: its owner has accepted it
+ * @AOP_DONE: final: ended well, with a result
+ * @AOP_FAILED: final: ended with a negative errno
+ * @AOP_CANCELLED: final: ended because of a cancel, with its reason
+ */
+enum aop_state {
+	AOP_PENDING,
+	AOP_RUNNING,
+	AOP_DONE,
+	AOP_FAILED,
+	AOP_CANCELLED,
+};
+
+#define AOP_NR_STATES	5
+
+/*
+ * The one table of legal transitions: a row per state an operation leaves, a bit
+ * per state it may enter.  A state that may enter itself takes new details, such
+ * as progress.  Final states have empty rows.
+ */
+#define AOP_MOVES_TABLE {						\
+	/* AOP_PENDING */	0x1f,					\
+	/* AOP_RUNNING */	0x1e,					\
+	/* AOP_DONE */		0x00,					\
+	/* AOP_FAILED */	0x00,					\
+	/* AOP_CANCELLED */	0x00,					\
+}
+
+static inline int aop_move_is_legal(unsigned int from, unsigned int to)
+{
+	static const __u8 moves[AOP_NR_STATES] = AOP_MOVES_TABLE;
+
+	return from < AOP_NR_STATES && to < AOP_NR_STATES && (moves[from] >> to & 1);
+}
+
+/* Flags beside the state. */
+#define AOP_F_SYSTEM	0x01	/* ended by the system, not by its owner */
+#define AOP_F_ASKED	0x02	/* a cancel was requested */
+#define AOP_F_ORPHAN	0x04	/* abandoned: the last watcher let go */
+#define AOP_F_LOST	0x08	/* out of sight on another host: may change again */
+#define AOP_F_OVER	0x10	/* final, and the owner has let go too */
+
+/**
+ * struct aop_status - one operation as one watcher sees it; a cache line
+ * @seq: of the newest change, compared for equality only; odd while written
+ * @gen: of the slot that holds this: another one, another operation
+ * @word: @state and @flags in one load; written after all but @seq
+ * @state: enum aop_state
+ * @flags: AOP_F_*
+ * @pad: 0
+ * @reason: of the first cancel request, or of AOP_CANCELLED
+ * @result: once final: the result, the negative errno, or the negative reason
+ * @done: progress so far
+ * @total: progress at the end, 0 when not known
+ * @time: of the last change of state or progress
+ * @data: the watcher's own, as registered with the handle
+ * @id: of the operation, never used twice while the module is loaded
+ *
+ * @word alone is always valid.  The whole is valid when @seq was even before it
+ * was read, and @seq and @gen are the same afterwards.  A final status never
+ * changes again, but for AOP_F_OVER, which may be added once.
+ */
+struct aop_status {
+	__u32 seq;
+	__u32 gen;
+	union {
+		__u32 word;
+		struct {
+			__u8 state;
+			__u8 flags;
+			__u16 pad;
+		};
+	};
+	__s32 reason;
+	__aligned_s64 result;
+	__aligned_u64 done;
+	__aligned_u64 total;
+	__aligned_u64 time;
+	__aligned_u64 data;
+	__aligned_u64 id;
+};
+
+/*
+ * A handle is the index of its slot and, never 0, the generation that the slot's
+ * gen shows while the handle is valid.
+ */
+#define AOP_HANDLE_SLOT(handle)	((__u32)(handle))
+#define AOP_HANDLE_GEN(handle)	((__u32)((handle) >> 32))
+
+/* What a handle may do.  AOP_MAY_DRIVE has one holder: passing it on moves it. */
+#define AOP_MAY_LOOK	0x1
+#define AOP_MAY_CANCEL	0x2
+#define AOP_MAY_DRIVE	0x4
+#define AOP_MAY_ALL	0x7
+
+/* What a handle is queued for, and what a wait waits for. */
+#define AOP_EV_FINAL	0x01	/* the state is final */
+#define AOP_EV_OVER	0x02	/* final, and the owner has let go */
+#define AOP_EV_CHANGE	0x04	/* any change: the sequence moved, or the state is final */
+#define AOP_EV_ASKED	0x08	/* a cancel was requested */
+#define AOP_EV_ORPHAN	0x10	/* abandoned, or watched again */
+#define AOP_EV_ALL	0x1f
+
+/* ---- what is mapped ---------------------------------------------------- */
+
+/*
+ * Two mappings, both MAP_SHARED, with exactly the offsets and sizes that
+ * AOP_IOC_SETUP gave.  The first, writable, is one page whose first u32 is the
+ * consumer's head.  The second, read-only, holds the ready ring at its start and
+ * the slots (struct aop_status, by index, stride bytes apart) behind it.
+ *
+ * The ring's places hold indexes of slots that changed.  The consumer reads tail
+ * (load-acquire), copies the indexes between head and tail, publishes head
+ * (store-release), executes a full barrier, and only then reads those slots and
+ * looks at tail again.  A slot is in the ring at most once, so the ring, which
+ * has a place for every slot, cannot overflow.  A slot may have been given to
+ * another operation since it was queued: handle whatever it holds now.
+ */
+struct aop_ring {
+	__u32 tail;		/* free running; the kernel writes it */
+	__u32 mask;		/* places - 1 */
+	__u32 pad[14];
+	__u32 places[];		/* indexes of slots */
+};
+
+/* ---- calls ------------------------------------------------------------- */
+
+#define AOP_MAX_SLOTS	(1 << 20)	/* of a context */
+#define AOP_MAX_ENTRIES	1024		/* of one call; members of a group */
+#define AOP_MAX_LINKS	128		/* handles, waiters and groups on one op */
+#define AOP_MAX_FOREIGN	8		/* ... of one user who does not own the op */
+#define AOP_MAX_DEPTH	8		/* of groups in groups */
+#define AOP_LABEL_SIZE	64		/* of a label with its terminating 0 */
+
+#define AOP_FOREVER_NS	(~(__u64)0)	/* a deadline that never comes */
+
+/**
+ * struct aop_ioc_features - what this module can do
+ * @size: sizeof(struct aop_ioc_features)
+ * @abi: out: AOP_ABI
+ * @features: out: AOP_FEATURE_*
+ * @max_entries: out: of one call
+ * @max_slots: out: of one context
+ * @max_links: out: handles, waiters and groups on one operation
+ * @max_depth: out: of groups in groups
+ */
+struct aop_ioc_features {
+	__u32 size;
+	__u32 abi;
+	__aligned_u64 features;
+	__u32 max_entries;
+	__u32 max_slots;
+	__u32 max_links;
+	__u32 max_depth;
+};
+
+#define AOP_FEATURE_GROUP	0x1	/* AOP_IOC_GROUP */
+#define AOP_FEATURE_SIGNAL_WAIT	0x2	/* signals in AOP_IOC_WAIT */
+
+/**
+ * struct aop_ioc_setup - once for each open file, before anything is created
+ * @size: sizeof(struct aop_ioc_setup)
+ * @flags: 0
+ * @slots: in: how many handles at the most; out: rounded up to a power of two
+ * @stride: out: bytes from one slot to the next
+ * @head_size: out: bytes of the writable mapping, at offset 0
+ * @slots_at: out: where in the read-only mapping the slots begin
+ * @area_offset: out: the offset to map the read-only area at
+ * @area_size: out: its size
+ */
+struct aop_ioc_setup {
+	__u32 size;
+	__u32 flags;
+	__u32 slots;
+	__u32 stride;
+	__u32 head_size;
+	__u32 slots_at;
+	__aligned_u64 area_offset;
+	__aligned_u64 area_size;
+};
+
+/**
+ * struct aop_ioc_batch - one call for many
+ * @size: sizeof(struct aop_ioc_batch)
+ * @flags: 0
+ * @entries: pointer to the entries; which struct depends on the call
+ * @entry_size: size of one of them
+ * @nr: how many, at most AOP_MAX_ENTRIES
+ * @done: in: how many to skip; out: how many were handled, counting the skipped
+ * @pad: 0
+ *
+ * An entry that fails says so in its ret, and the rest goes on.  The call itself
+ * returns 0, and fails only for what is wrong with this struct or with the memory
+ * behind it.
+ */
+struct aop_ioc_batch {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 entries;
+	__u32 entry_size;
+	__u32 nr;
+	__u32 done;
+	__u32 pad;
+};
+
+/**
+ * struct aop_create_entry - make an operation (AOP_IOC_CREATE)
+ * @handle: out: a handle with all rights
+ * @id: out: its id
+ * @data: for the slot of the handle
+ * @label: pointer to a string shorter than AOP_LABEL_SIZE, or 0
+ * @parent: the id of an operation that this one is a part of, or 0; only shown
+ * @deadline: when to end it with -ETIMEDOUT, or 0
+ * @result: with a final @state: the result, negative errno, or negative reason
+ * @flags: AOP_CREATE_*
+ * @mask: AOP_EV_* that queue the handle's slot
+ * @mode: who may attach by id: read bits to look, write bits to cancel
+ * @state: to begin in
+ * @ret: out: 0 or a negative errno
+ */
+struct aop_create_entry {
+	__aligned_u64 handle;
+	__aligned_u64 id;
+	__aligned_u64 data;
+	__aligned_u64 label;
+	__aligned_u64 parent;
+	__aligned_u64 deadline;
+	__aligned_s64 result;
+	__u32 flags;
+	__u32 mask;
+	__u16 mode;
+	__u16 state;
+	__s32 ret;
+};
+
+#define AOP_CREATE_DETACHED	0x1	/* goes on when nobody watches */
+
+/**
+ * struct aop_signal_entry - drive an operation (AOP_IOC_SIGNAL, AOP_IOC_WAIT)
+ * @handle: with the right to drive
+ * @what: enum aop_signal, and AOP_SIGNAL_DETACH
+ * @ret: out: 0 or a negative errno
+ * @value: DONE: the result; FAIL: a negative errno; CANCELLED: a negative
+ *	reason, or 0 for the requested one; PROGRESS: done so far; else 0
+ * @total: PROGRESS: done at the end, 0 when not known; else 0
+ *
+ * Ending lets go of the right to drive, also when it answers -EALREADY since
+ * somebody else came first; so does an AOP_SIGNAL_START that answers that.
+ */
+struct aop_signal_entry {
+	__aligned_u64 handle;
+	__u32 what;
+	__s32 ret;
+	__aligned_s64 value;
+	__aligned_u64 total;
+};
+
+/**
+ * enum aop_signal - what an owner can say
+ * @AOP_SIGNAL_START: accept a pending operation
+ * @AOP_SIGNAL_PROGRESS: new details, same state
+ * @AOP_SIGNAL_DONE: end well
+ * @AOP_SIGNAL_FAIL: end with an error
+ * @AOP_SIGNAL_CANCELLED: end because a cancel was requested
+ * @AOP_SIGNAL_LET_GO: only let go; not final: fails with -EOWNERDEAD
+ */
+enum aop_signal {
+	AOP_SIGNAL_START,
+	AOP_SIGNAL_PROGRESS,
+	AOP_SIGNAL_DONE,
+	AOP_SIGNAL_FAIL,
+	AOP_SIGNAL_CANCELLED,
+	AOP_SIGNAL_LET_GO,
+};
+
+#define AOP_SIGNAL_DETACH	0x100	/* with an end: detach the handle too */
+
+/**
+ * struct aop_wait_entry - one operation to wait for
+ * @handle: with the right to look or to drive
+ * @mask: AOP_EV_* to wait for, any of them
+ * @seq: for AOP_EV_CHANGE: the sequence number that the caller has seen
+ * @events: out: those of @mask that hold; AOP_EV_CHANGE if the sequence differs or
+ *	the state is final, so that no more changes of it can come
+ * @pad: 0
+ */
+struct aop_wait_entry {
+	__aligned_u64 handle;
+	__u32 mask;
+	__u32 seq;
+	__u32 events;
+	__u32 pad;
+};
+
+/**
+ * struct aop_ioc_wait - signal, if wished, and wait for some of many
+ * @size: sizeof(struct aop_ioc_wait)
+ * @flags: 0
+ * @entries: pointer to struct aop_wait_entry
+ * @entry_size: size of one of them
+ * @nr: how many, at most AOP_MAX_ENTRIES
+ * @deadline: absolute; 0: look only; AOP_FOREVER_NS: none
+ * @need: how many of the entries must have an event
+ * @count: out: how many had
+ * @signals: pointer to struct aop_signal_entry, carried out first; or 0
+ * @signal_size: size of one of them
+ * @nr_signals: how many, at most AOP_MAX_ENTRIES
+ * @signalled: in: how many to skip; out: how many were handled.  Written before
+ *	the call sleeps, so that repeating it after a signal repeats none of them
+ * @pad: 0
+ */
+struct aop_ioc_wait {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 entries;
+	__u32 entry_size;
+	__u32 nr;
+	__aligned_u64 deadline;
+	__u32 need;
+	__u32 count;
+	__aligned_u64 signals;
+	__u32 signal_size;
+	__u32 nr_signals;
+	__u32 signalled;
+	__u32 pad;
+};
+
+/**
+ * struct aop_cancel_entry - request a cancel (AOP_IOC_CANCEL)
+ * @handle: with the right to cancel
+ * @reason: negative, handed to the owner; 0 stands for -ECANCELED
+ * @ret: out: enum aop_cancel_answer or a negative errno
+ */
+struct aop_cancel_entry {
+	__aligned_u64 handle;
+	__s32 reason;
+	__s32 ret;
+};
+
+/**
+ * enum aop_cancel_answer - what became of a request to cancel
+ * @AOP_ASKED: the owner has been told
+ * @AOP_STOPPED: nobody had accepted it: it is AOP_CANCELLED now
+ * @AOP_TOO_LATE: it is final; its status says how
+ */
+enum aop_cancel_answer {
+	AOP_ASKED,
+	AOP_STOPPED,
+	AOP_TOO_LATE,
+};
+
+/**
+ * struct aop_ioc_export - make a file descriptor of an operation
+ * @size: sizeof(struct aop_ioc_export)
+ * @flags: 0
+ * @handle: whose operation
+ * @rights: AOP_MAY_*, some of the handle's; AOP_MAY_DRIVE leaves the handle
+ * @pad: 0
+ *
+ * The call returns the descriptor, close-on-exec.  It becomes readable when the
+ * operation is final; reading it gives a struct aop_status and takes nothing.
+ */
+struct aop_ioc_export {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 handle;
+	__u32 rights;
+	__u32 pad;
+};
+
+/**
+ * struct aop_attach_entry - get a handle on an existing operation (AOP_IOC_ATTACH)
+ * @handle: out
+ * @id: with @fd -1: the id to look up; out: the id
+ * @data: for the slot of the handle
+ * @fd: from AOP_IOC_EXPORT; or -1
+ * @rights: in: those wanted, 0: all that can be had; out: those got
+ * @mask: AOP_EV_* that queue the handle's slot; what holds already queues it now
+ * @ret: out: 0 or a negative errno
+ */
+struct aop_attach_entry {
+	__aligned_u64 handle;
+	__aligned_u64 id;
+	__aligned_u64 data;
+	__s32 fd;
+	__u32 rights;
+	__u32 mask;
+	__s32 ret;
+};
+
+/**
+ * struct aop_detach_entry - give up rights (AOP_IOC_DETACH)
+ * @handle: whose
+ * @rights: AOP_MAY_* to give up, 0: all; a handle without rights is gone
+ * @ret: out: 0 or a negative errno
+ */
+struct aop_detach_entry {
+	__aligned_u64 handle;
+	__u32 rights;
+	__s32 ret;
+};
+
+/**
+ * struct aop_modify_entry - change what a handle is queued for (AOP_IOC_MODIFY)
+ * @handle: whose
+ * @data: for its slot
+ * @mask: AOP_EV_*; what holds already queues the slot now
+ * @ret: out: 0 or a negative errno
+ */
+struct aop_modify_entry {
+	__aligned_u64 handle;
+	__aligned_u64 data;
+	__u32 mask;
+	__s32 ret;
+};
+
+/**
+ * struct aop_ioc_group - make an operation that others decide
+ * @size: sizeof(struct aop_ioc_group)
+ * @flags: AOP_GROUP_*
+ * @members: pointer to u64 handles with the right to look
+ * @nr: how many, at least 1 and at most AOP_MAX_ENTRIES
+ * @need: how many of them decide it
+ * @handle: out: a handle with the rights to look and to cancel
+ * @id: out: its id
+ * @data: for the slot of the handle
+ * @label: as in struct aop_create_entry
+ * @parent: as in struct aop_create_entry
+ * @deadline: as in struct aop_create_entry
+ * @mask: as in struct aop_create_entry
+ * @mode: as in struct aop_create_entry
+ *
+ * It begins AOP_RUNNING and has no owner.  When @need members have counted it is
+ * AOP_DONE; its result is their number, or with AOP_GROUP_WHICH the index of the
+ * one that decided it.  When @need of them cannot count any more, or one ends
+ * AOP_GROUP_FAIL_FAST, it ends as the member did that decided so.  A group that was
+ * asked to cancel asks its members, and ends AOP_CANCELLED when it is decided and
+ * one of them was.
+ */
+struct aop_ioc_group {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 members;
+	__u32 nr;
+	__u32 need;
+	__aligned_u64 handle;
+	__aligned_u64 id;
+	__aligned_u64 data;
+	__aligned_u64 label;
+	__aligned_u64 parent;
+	__aligned_u64 deadline;
+	__u32 mask;
+	__u32 mode;
+};
+
+#define AOP_GROUP_CANCEL_REST	0x1	/* decided: cancel the others, wait for them */
+#define AOP_GROUP_FAIL_FAST	0x2	/* one that failed or was cancelled decides */
+#define AOP_GROUP_ONLY_DONE	0x4	/* only AOP_DONE counts */
+#define AOP_GROUP_WHICH		0x8	/* the result is who decided, not how many */
+#define AOP_GROUP_ALL_FLAGS	0xf
+
+/**
+ * struct aop_ioc_query - all about one operation
+ * @size: sizeof(struct aop_ioc_query)
+ * @flags: 0
+ * @handle: whose operation; or 0
+ * @id: with @handle 0: of an operation that the caller may look at; out: the id
+ * @status: out: as of now
+ * @created: out: when
+ * @started: out: when it was accepted, or 0
+ * @deadline: out: or 0
+ * @parent: out: id or 0
+ * @rights: out: AOP_MAY_* of the handle
+ * @watchers: out: how many handles, descriptors and groups may look at it
+ * @uid: out: of its creator, in the caller's user namespace
+ * @gid: out: of its creator, in the caller's user namespace
+ * @pid: out: of its creator's process, in the caller's pid namespace, or 0
+ * @mode: out: as created
+ * @members: out: of a group, else 0
+ * @need: out: of a group, else 0
+ * @label: out: 0-terminated
+ */
+struct aop_ioc_query {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 handle;
+	__aligned_u64 id;
+	struct aop_status status;
+	__aligned_u64 created;
+	__aligned_u64 started;
+	__aligned_u64 deadline;
+	__aligned_u64 parent;
+	__u32 rights;
+	__u32 watchers;
+	__u32 uid;
+	__u32 gid;
+	__s32 pid;
+	__u32 mode;
+	__u32 members;
+	__u32 need;
+	char label[AOP_LABEL_SIZE];
+};
+
+#define AOP_IOC_TYPE		0xB9
+#define AOP_IOC_FEATURES	_IO(AOP_IOC_TYPE, 0)	/* struct aop_ioc_features */
+#define AOP_IOC_SETUP		_IO(AOP_IOC_TYPE, 1)	/* struct aop_ioc_setup */
+#define AOP_IOC_CREATE		_IO(AOP_IOC_TYPE, 2)	/* struct aop_create_entry */
+#define AOP_IOC_SIGNAL		_IO(AOP_IOC_TYPE, 3)	/* struct aop_signal_entry */
+#define AOP_IOC_WAIT		_IO(AOP_IOC_TYPE, 4)	/* struct aop_ioc_wait */
+#define AOP_IOC_CANCEL		_IO(AOP_IOC_TYPE, 5)	/* struct aop_cancel_entry */
+#define AOP_IOC_EXPORT		_IO(AOP_IOC_TYPE, 6)	/* struct aop_ioc_export */
+#define AOP_IOC_ATTACH		_IO(AOP_IOC_TYPE, 7)	/* struct aop_attach_entry */
+#define AOP_IOC_DETACH		_IO(AOP_IOC_TYPE, 8)	/* struct aop_detach_entry */
+#define AOP_IOC_MODIFY		_IO(AOP_IOC_TYPE, 9)	/* struct aop_modify_entry */
+#define AOP_IOC_GROUP		_IO(AOP_IOC_TYPE, 10)	/* struct aop_ioc_group */
+#define AOP_IOC_QUERY		_IO(AOP_IOC_TYPE, 11)	/* struct aop_ioc_query */
+
+#endif /* _UAPI_LINUX_AOP_H */

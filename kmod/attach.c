@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * AOP_IOC_ATTACH: handles on ops that exist, by descriptor or by id.
+ *
+ * Here, and only here, rights and limits are checked: what holds a handle may use
+ * it.
+ */
+#include <linux/file.h>
+
+#include "batch.h"
+
+static int attach_by_id(struct aop_run *run, struct aop_link *link,
+			const struct aop_attach_entry *e)
+{
+	struct aop *op = aop_find(e->id);
+	u32 may, want = e->rights;
+	int ret;
+
+	if (!op)
+		return -ENOENT;
+	may = aop_may_by_id(op);
+	if (!want)
+		want = may;
+	if (!(may & AOP_MAY_LOOK))
+		ret = -ENOENT;
+	else if (want & AOP_MAY_DRIVE)
+		ret = -EPERM;
+	else if (want & ~may)
+		ret = -EACCES;
+	else
+		ret = aop_link_attach(run, link, op, want, e->mask, e->data);
+	if (!ret)
+		return want;
+	/* Maybe the last one, and under the home lock if attaching failed. */
+	aop_run_unlock(run);
+	aop_put(op);
+	return ret;
+}
+
+static int attach_by_fd(struct aop_run *run, struct aop_link *link,
+			const struct aop_attach_entry *e)
+{
+	struct file *file = fget(e->fd);
+	int ret;
+
+	if (!file)
+		return -EBADF;
+	ret = aop_fd_attach(run, link, file, e);
+	/* The op may go with the file only after its home has been unlocked. */
+	aop_run_unlock(run);
+	fput(file);
+	return ret;
+}
+
+static void attach_chunk(struct aop_ctx *ctx, struct aop_run *run, void *entries, u32 nr)
+{
+	struct aop_link *links[AOP_RUN_LINKS] AOP_UNINIT;
+	struct aop_attach_entry *e = entries;
+	u32 used = 0, got;
+	int ret, err;
+
+	got = aop_links_alloc(ctx, links, nr, &err);
+	for (; nr--; e++) {
+		struct aop_link *link = links[used];
+
+		if (e->rights & ~AOP_MAY_ALL || e->mask & ~AOP_EV_ALL) {
+			e->ret = -EINVAL;
+			continue;
+		}
+		if (used == got) {
+			e->ret = err;
+			continue;
+		}
+		ret = e->fd == -1 ? attach_by_id(run, link, e) : attach_by_fd(run, link, e);
+		if (ret < 0) {
+			e->ret = ret;
+			continue;
+		}
+		e->rights = ret;
+		e->handle = aop_handle(link);
+		e->id = link->op->id;
+		used++;
+	}
+	while (used < got)
+		aop_link_free(links[used++]);
+}
+
+/* The right to drive, if it came with this, is gone: the op fails. */
+static void attach_undo(struct aop_ctx *ctx, struct aop_run *run, void *entry)
+{
+	struct aop_attach_entry *e = entry;
+	struct aop_link *link;
+
+	if (e->ret)
+		return;
+	link = aop_link_find(ctx, e->handle);
+	aop_run_lock(run, link->op->home);
+	aop_link_drop_locked(run, link, AOP_MAY_ALL);
+}
+
+/**
+ * aop_ioctl_attach() - AOP_IOC_ATTACH
+ * @ctx: of the calling process
+ * @arg: struct aop_ioc_batch of struct aop_attach_entry
+ *
+ * Context: may sleep.
+ * Return: as aop_batch().
+ */
+long aop_ioctl_attach(struct aop_ctx *ctx, void __user *arg)
+{
+	/* All but data. */
+	static const struct aop_batch_kind attaches = {
+		.chunk = attach_chunk,
+		.undo = attach_undo,
+		.words = sizeof(struct aop_attach_entry) / 8,
+		.ret = offsetof(struct aop_attach_entry, ret) / 4,
+		.out = 0x1b,
+	};
+
+	return aop_batch(ctx, &attaches, arg);
+}

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Calls that take many entries: one system call, an answer for each.
+ *
+ * Entries go in chunks: a chunk is fetched, carried out in one run, and answered.
+ * So a burst takes the home lock once and wakes a watcher once.  User memory is
+ * touched with no home lock held.  While a chunk is fetched, what will be answered
+ * is written once already: memory that cannot be written is found before anything
+ * has had an effect.
+ *
+ * The engine is inlined into each call, so that sizes are constants there.
+ */
+#ifndef AOP_BATCH_H
+#define AOP_BATCH_H
+
+#include <linux/sched.h>
+#include <linux/uaccess.h>
+
+#include "internal.h"
+#include "ioctl.h"
+
+#define AOP_CHUNK_WORDS	128		/* on the stack */
+
+/**
+ * struct aop_batch_kind - what a batch is made of
+ * @chunk: carries out entries and sets their rets, which are 0 before; the table
+ *	mutex is held, the run has begun
+ * @undo: takes back an entry whose answer could not be written after all, or NULL
+ * @words: of 8 bytes in the first version of an entry
+ * @ret: where ret is, counted in u32
+ * @out: mask of words that are always answered; else only ret, and only bad ones
+ */
+struct aop_batch_kind {
+	void (*chunk)(struct aop_ctx *ctx, struct aop_run *run, void *entries, u32 nr);
+	void (*undo)(struct aop_ctx *ctx, struct aop_run *run, void *entry);
+	u32 words;
+	u32 ret;
+	u32 out;
+};
+
+#define AOP_BATCH_KIND(name, out_words)						\
+	{									\
+		.chunk = name##_chunk,						\
+		.words = sizeof(struct aop_##name##_entry) / 8,			\
+		.ret = offsetof(struct aop_##name##_entry, ret) / 4,		\
+		.out = (out_words),						\
+	}
+
+/*
+ * Fetches up to @nr entries of the size that is known here.  Returns how many, less
+ * when user memory ends.
+ */
+static __always_inline u32 aop_fetch_entries(const struct aop_batch_kind *kind, u64 *buf,
+					     u64 __user *user, u32 nr)
+{
+	u32 i = 0, w;
+
+	if (!user_access_begin(user, (size_t)nr * kind->words * 8))
+		return 0;
+	for (; i < nr; i++) {
+#pragma GCC unroll 16
+		for (w = 0; w < kind->words; w++)
+			unsafe_get_user(buf[w], &user[w], fault);
+		((u32 *)buf)[kind->ret] = 0;
+#pragma GCC unroll 16
+		for (w = 0; w < kind->words; w++)
+			if (kind->out >> w & 1)
+				unsafe_put_user(buf[w], &user[w], fault);
+		if (!(kind->out >> kind->ret / 2 & 1))
+			unsafe_put_user(0, (u32 __user *)user + kind->ret, fault);
+		buf += kind->words;
+		user += kind->words;
+	}
+fault:
+	user_access_end();
+	return i;
+}
+
+/* Answers.  Returns how many entries could be answered. */
+static __always_inline u32 aop_answer_entries(const struct aop_batch_kind *kind, u64 *buf,
+					      u64 __user *user, u32 stride, u32 nr)
+{
+	u32 i = 0, w, bad = 0;
+
+	/* Without anything to be told, user memory need not be opened. */
+	if (!kind->out) {
+		for (w = 0; w < nr; w++)
+			bad |= ((u32 *)buf)[w * kind->words * 2 + kind->ret];
+		if (!bad)
+			return nr;
+	}
+	if (!user_access_begin(user, (size_t)nr * stride * 8))
+		return 0;
+	for (; i < nr; i++) {
+		u32 ret = ((u32 *)buf)[kind->ret];
+
+#pragma GCC unroll 16
+		for (w = 0; w < kind->words; w++)
+			if (kind->out >> w & 1)
+				unsafe_put_user(buf[w], &user[w], fault);
+		if (!(kind->out >> kind->ret / 2 & 1) && ret)
+			unsafe_put_user(ret, (u32 __user *)user + kind->ret, fault);
+		buf += kind->words;
+		user += stride;
+	}
+fault:
+	user_access_end();
+	return i;
+}
+
+/* One entry of another size. */
+static __always_inline u32 aop_fetch_odd_entry(const struct aop_batch_kind *kind, u64 *buf,
+					       u64 __user *user, u32 size, s32 *odd)
+{
+	int err = aop_copy_odd(buf, kind->words * 8, user, size, kind->words * 8);
+	u32 w;
+
+	*odd = err == -E2BIG ? err : 0;
+	if (err == -EFAULT || put_user(0, (u32 __user *)user + kind->ret))
+		return 0;
+	((u32 *)buf)[kind->ret] = *odd;
+	for (w = 0; w < kind->words && !*odd; w++)
+		if (kind->out >> w & 1 && put_user(buf[w], &user[w]))
+			return 0;
+	if (*odd && put_user(*odd, (u32 __user *)user + kind->ret))
+		return 0;
+	return 1;
+}
+
+/**
+ * aop_entries() - carry out the entries of a batch
+ * @ctx: of the calling process, its table locked
+ * @kind: constant
+ * @entries: in user space, access_ok() throughout
+ * @size: of one there
+ * @nr: how many
+ * @done: in: how many to skip; out: how many were handled
+ *
+ * Context: may sleep.
+ * Return: 0, or -EFAULT when user memory ended before the entries did.
+ */
+static __always_inline int aop_entries(struct aop_ctx *ctx, const struct aop_batch_kind *kind,
+				       void __user *entries, u32 size, u32 nr, u32 *done)
+{
+	u64 buf[AOP_CHUNK_WORDS] AOP_UNINIT;
+	struct aop_run run AOP_UNINIT;
+	bool odd_size = size != kind->words * 8;
+
+	while (*done < nr) {
+		u64 __user *user = entries + (size_t)*done * size;
+		u32 want, got, told;
+		s32 odd = 0;
+
+		if (likely(!odd_size)) {
+			want = min_t(u32, nr - *done, AOP_CHUNK_WORDS / kind->words);
+			want = min_t(u32, want, AOP_RUN_LINKS);
+			got = aop_fetch_entries(kind, buf, user, want);
+		} else {
+			want = 1;
+			got = aop_fetch_odd_entry(kind, buf, user, size, &odd);
+		}
+		if (got && !odd) {
+			aop_run_begin(&run);
+			kind->chunk(ctx, &run, buf, got);
+			aop_run_end(&run);
+			told = aop_answer_entries(kind, buf, user, size / 8, got);
+			if (unlikely(told < got)) {
+				/* What cannot be taken back has been handled. */
+				*done += kind->undo ? told : got;
+				for (; kind->undo && told < got; told++) {
+					aop_run_begin(&run);
+					kind->undo(ctx, &run, buf + told * kind->words);
+					aop_run_end(&run);
+				}
+				return -EFAULT;
+			}
+		}
+		*done += got;
+		if (got < want)
+			return -EFAULT;
+		if (*done < nr)
+			cond_resched();
+	}
+	return 0;
+}
+
+static __always_inline int aop_check_batch(const struct aop_ioc_batch *b, u32 words)
+{
+	if (b->flags | b->pad || b->nr > AOP_MAX_ENTRIES || b->done > b->nr ||
+	    b->entry_size < words * 8)
+		return -EINVAL;
+	return b->entry_size > PAGE_SIZE ? -E2BIG : 0;
+}
+
+/* The head of a batch, checked.  done is written ahead: all of them. */
+static __always_inline int aop_fetch_batch(struct aop_ioc_batch *b, u32 words, void __user *arg)
+{
+	struct aop_ioc_batch __user *user = arg;
+	int ret;
+
+	if (!user_access_begin(user, sizeof(*user)))
+		return -EFAULT;
+	unsafe_get_user(b->size, &user->size, fault);
+	unsafe_get_user(b->flags, &user->flags, fault);
+	unsafe_get_user(b->entries, &user->entries, fault);
+	unsafe_get_user(b->entry_size, &user->entry_size, fault);
+	unsafe_get_user(b->nr, &user->nr, fault);
+	unsafe_get_user(b->done, &user->done, fault);
+	unsafe_get_user(b->pad, &user->pad, fault);
+	ret = b->size == sizeof(*b) ? aop_check_batch(b, words) : 1;
+	if (likely(!ret))
+		unsafe_put_user(b->nr, &user->done, fault);
+	user_access_end();
+	if (unlikely(ret > 0)) {
+		ret = aop_copy_struct(b, sizeof(*b), sizeof(*b), arg);
+		if (!ret)
+			ret = aop_check_batch(b, words);
+		if (!ret)
+			ret = put_user(b->nr, &user->done);
+	}
+	if (unlikely(ret))
+		return ret;
+	if (access_ok(u64_to_user_ptr(b->entries), (size_t)b->nr * b->entry_size))
+		return 0;
+	put_user(b->done, &user->done);
+	return -EFAULT;
+fault:
+	user_access_end();
+	return -EFAULT;
+}
+
+/**
+ * aop_batch() - a call that is a batch
+ * @ctx: of the calling process
+ * @kind: constant
+ * @arg: struct aop_ioc_batch
+ *
+ * Context: may sleep.
+ * Return: 0; -EINVAL, -E2BIG, -EFAULT; -EIO when the process has ended.
+ */
+static __always_inline long aop_batch(struct aop_ctx *ctx, const struct aop_batch_kind *kind,
+				      void __user *arg)
+{
+	struct aop_ioc_batch b AOP_UNINIT;
+	int ret = aop_fetch_batch(&b, kind->words, arg);
+
+	if (ret)
+		return ret;
+	aop_table_lock(ctx);
+	if (unlikely(ctx->dead))
+		ret = -EIO;
+	else
+		ret = aop_entries(ctx, kind, u64_to_user_ptr(b.entries), b.entry_size, b.nr,
+				  &b.done);
+	aop_table_unlock(ctx);
+	if (unlikely(b.done != b.nr))
+		put_user(b.done, &((struct aop_ioc_batch __user *)arg)->done);
+	return ret;
+}
+
+#endif /* AOP_BATCH_H */

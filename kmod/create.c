@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * AOP_IOC_CREATE and AOP_IOC_GROUP: new ops, each with one handle.
+ *
+ * What fails on the way takes everything back, up to writing the handle to user
+ * space, which is the last thing that can.
+ */
+#include <linux/slab.h>
+
+#include "batch.h"
+
+#define MODE_BITS	0666
+
+/**
+ * aop_result_fits() - may an op in this state have that result?
+ * @state: from user space
+ * @result: from user space
+ */
+bool aop_result_fits(u16 state, s64 result)
+{
+	switch (state) {
+	case AOP_DONE:
+		return true;
+	case AOP_FAILED:
+		return result < 0 && result >= -MAX_ERRNO;
+	case AOP_CANCELLED:
+		return result < 0 && result >= S32_MIN;
+	default:
+		return state <= AOP_RUNNING && !result;
+	}
+}
+
+static int make_extra(struct aop_ctx *ctx, struct aop_run *run, struct aop *op,
+		      const struct aop_create_entry *e, const struct aop_group_opts *group)
+{
+	char label[AOP_LABEL_SIZE] AOP_UNINIT;
+	long len = 0;
+	int ret;
+
+	if (e->label) {
+		len = strncpy_from_user(label, u64_to_user_ptr(e->label), sizeof(label));
+		if (len < 0)
+			return len;
+		if (len == sizeof(label))
+			return -ENAMETOOLONG;
+	}
+	ret = aop_alloc_extra(op, label, len);
+	if (ret)
+		return ret;
+	op->extra->parent = e->parent;
+	if (group) {
+		ret = aop_group_setup(run, op, group);
+		if (ret)
+			return ret;
+	}
+	if (e->deadline && e->deadline != AOP_FOREVER_NS && !AOP_FINAL(e->state))
+		return aop_deadline_start(op, aop_host_ns(ctx, e->deadline));
+	return 0;
+}
+
+/* Fills in an op that nobody knows yet.  May sleep; the run holds no lock. */
+static int make(struct aop_ctx *ctx, struct aop_run *run, struct aop *op,
+		const struct aop_create_entry *e, const struct aop_group_opts *group)
+{
+	aop_birth(op, run->now, e->state, e->result);
+	op->detached = e->flags & AOP_CREATE_DETACHED;
+	op->owned = !group;
+	op->mode = e->mode;
+	if (e->label | e->parent | e->deadline || group)
+		return make_extra(ctx, run, op, e, group);
+	return 0;
+}
+
+/* Gives it a handle, and makes it known.  The run holds the home lock. */
+static void publish(struct aop_run *run, struct aop_link *link, struct aop *op,
+		    struct aop_create_entry *e, u8 rights)
+{
+	/* Cannot fail: nobody else can have joined it before it can be found. */
+	int ret = aop_link_attach(run, link, op, rights, e->mask, e->data);
+
+	WARN_ON_ONCE(ret);
+	aop_register(op);
+	e->handle = aop_handle(link);
+	e->id = op->id;
+}
+
+static int check(const struct aop_create_entry *e)
+{
+	if (e->flags & ~AOP_CREATE_DETACHED || e->mask & ~AOP_EV_ALL || e->mode & ~MODE_BITS ||
+	    !aop_result_fits(e->state, e->result))
+		return -EINVAL;
+	return 0;
+}
+
+static void create_chunk(struct aop_ctx *ctx, struct aop_run *run, void *entries, u32 nr)
+{
+	struct aop_create_entry *e = entries;
+	struct aop_link *links[AOP_RUN_LINKS] AOP_UNINIT;
+	struct aop *ops[AOP_RUN_LINKS] AOP_UNINIT;
+	u32 i, got, used = 0, wanted = 0;
+	int err;
+
+	for (i = 0; i < nr; i++) {
+		e[i].ret = check(&e[i]);
+		wanted += !e[i].ret;
+	}
+	got = aop_links_alloc(ctx, links, wanted, &err);
+	if (got && !aop_alloc(ctx->home, ops, got)) {
+		while (got)
+			aop_link_free(links[--got]);
+		err = -ENOMEM;
+	}
+
+	for (i = 0; i < nr; i++) {
+		if (e[i].ret)
+			continue;
+		if (used == got) {
+			e[i].ret = err;
+			continue;
+		}
+		/* Nobody can find it yet, but a deadline may end it any moment. */
+		e[i].ret = make(ctx, run, ops[used], &e[i], NULL);
+		if (e[i].ret) {
+			aop_put(ops[used]);
+			aop_link_free(links[used]);
+			got--;
+			links[used] = links[got];
+			ops[used] = ops[got];
+			continue;
+		}
+		used++;
+	}
+
+	aop_run_lock(run, ctx->home);
+	for (i = 0, used = 0; i < nr; i++)
+		if (!e[i].ret) {
+			publish(run, links[used], ops[used], &e[i], AOP_MAY_ALL);
+			used++;
+		}
+}
+
+static void create_undo(struct aop_ctx *ctx, struct aop_run *run, void *entry)
+{
+	struct aop_create_entry *e = entry;
+	struct aop_link *link;
+
+	if (e->ret)
+		return;
+	link = aop_link_find(ctx, e->handle);
+	aop_run_lock(run, link->op->home);
+	aop_link_drop_locked(run, link, AOP_MAY_ALL);
+}
+
+/**
+ * aop_ioctl_create() - AOP_IOC_CREATE
+ * @ctx: of the calling process
+ * @arg: struct aop_ioc_batch of struct aop_create_entry
+ *
+ * Context: may sleep.
+ * Return: as aop_batch().
+ */
+long aop_ioctl_create(struct aop_ctx *ctx, void __user *arg)
+{
+	/* handle, id, and the word that ret is in. */
+	static const struct aop_batch_kind creates = {
+		.chunk = create_chunk,
+		.undo = create_undo,
+		.words = sizeof(struct aop_create_entry) / 8,
+		.ret = offsetof(struct aop_create_entry, ret) / 4,
+		.out = 0x103,
+	};
+
+	return aop_batch(ctx, &creates, arg);
+}
+
+static int find_members(struct aop_ctx *ctx, const struct aop_ioc_group *g, struct aop **members,
+			u8 *may_cancel)
+{
+	const u64 __user *handles = u64_to_user_ptr(g->members);
+	u32 i;
+
+	for (i = 0; i < g->nr; i++) {
+		struct aop_link *link;
+		u64 handle;
+		int ret;
+
+		ret = get_user(handle, &handles[i]);
+		if (!ret) {
+			link = aop_link_find(ctx, handle);
+			if (IS_ERR(link))
+				ret = PTR_ERR(link);
+			else if (!(link->rights & AOP_MAY_LOOK))
+				ret = -EPERM;
+			else if (g->flags & AOP_GROUP_CANCEL_REST &&
+				 !(link->rights & AOP_MAY_CANCEL))
+				ret = -EPERM;
+		}
+		if (ret) {
+			while (i--)
+				aop_put(members[i]);
+			return ret;
+		}
+		members[i] = aop_get(link->op);
+		may_cancel[i] = !!(link->rights & AOP_MAY_CANCEL);
+	}
+	return 0;
+}
+
+static long make_group(struct aop_ctx *ctx, struct aop_run *run, struct aop_ioc_group *g,
+		       struct aop **members, u8 *may_cancel)
+{
+	struct aop_group_opts opts = {
+		.members = members,
+		.may_cancel = may_cancel,
+		.nr = g->nr,
+		.need = g->need,
+		.flags = g->flags,
+	};
+	struct aop_create_entry e = {
+		.data = g->data,
+		.label = g->label,
+		.parent = g->parent,
+		.deadline = g->deadline,
+		.mask = g->mask,
+		.mode = g->mode,
+		.state = AOP_RUNNING,
+	};
+	struct aop_link *link;
+	struct aop *op;
+	int ret;
+
+	if (!aop_links_alloc(ctx, &link, 1, &ret))
+		return ret;
+	if (!aop_alloc(ctx->home, &op, 1)) {
+		aop_link_free(link);
+		return -ENOMEM;
+	}
+	ret = make(ctx, run, op, &e, &opts);
+	if (ret) {
+		aop_put(op);
+		aop_link_free(link);
+		return ret;
+	}
+	aop_run_lock(run, op->home);
+	publish(run, link, op, &e, AOP_MAY_LOOK | AOP_MAY_CANCEL);
+	g->handle = e.handle;
+	g->id = e.id;
+	return 0;
+}
+
+/**
+ * aop_ioctl_group() - AOP_IOC_GROUP
+ * @ctx: of the calling process
+ * @arg: struct aop_ioc_group
+ *
+ * Context: may sleep.
+ * Return: 0; -EINVAL, -E2BIG, -EFAULT for the struct and its arrays; -EBADF, -ESTALE,
+ * -EPERM for a member; -ELOOP, -EMFILE, -ENOSPC, -EDQUOT, -ENAMETOOLONG, -ENOMEM;
+ * -EIO when the process has ended.
+ */
+long aop_ioctl_group(struct aop_ctx *ctx, void __user *arg)
+{
+	struct aop_ioc_group __user *out = arg;
+	struct aop_run run AOP_UNINIT;
+	struct aop_ioc_group g;
+	struct aop **members;
+	u32 i;
+	int ret = aop_copy_struct(&g, sizeof(g), sizeof(g), arg);
+
+	if (ret)
+		return ret;
+	if (g.flags & ~AOP_GROUP_ALL_FLAGS || g.mask & ~AOP_EV_ALL || g.mode & ~MODE_BITS ||
+	    !g.nr || g.nr > AOP_MAX_ENTRIES || !g.need || g.need > g.nr)
+		return -EINVAL;
+	members = kvmalloc_array(g.nr, sizeof(*members) + 1, AOP_GFP);
+	if (!members)
+		return -ENOMEM;
+
+	aop_table_lock(ctx);
+	aop_run_begin(&run);
+	/* Can the answer be written?  Better known before members are asked to stop. */
+	ret = ctx->dead ? -EIO : 0;
+	if (!ret && (put_user(0, &out->handle) || put_user(0, &out->id)))
+		ret = -EFAULT;
+	if (!ret)
+		ret = find_members(ctx, &g, members, (u8 *)&members[g.nr]);
+	if (!ret) {
+		ret = make_group(ctx, &run, &g, members, (u8 *)&members[g.nr]);
+		if (ret == -EMFILE) {
+			/* Maybe in the way: groups that are gone, but still being freed. */
+			flush_workqueue(aop_wq);
+			ret = make_group(ctx, &run, &g, members, (u8 *)&members[g.nr]);
+		}
+		/* The group has references of its own. */
+		for (i = 0; i < g.nr; i++)
+			aop_put_locked(&run, members[i]);
+	}
+	aop_run_unlock(&run);
+	if (!ret && (put_user(g.handle, &out->handle) || put_user(g.id, &out->id))) {
+		struct aop_link *link = aop_link_find(ctx, g.handle);
+
+		aop_run_lock(&run, link->op->home);
+		aop_link_drop_locked(&run, link, AOP_MAY_ALL);
+		ret = -EFAULT;
+	}
+	aop_run_end(&run);
+	aop_table_unlock(ctx);
+	kvfree(members);
+	return ret;
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Homes: what the ops of one creator have in common, above all one lock, so that a
+ * burst of signals takes it once.  A home outlives its context, since ops do.
+ *
+ * All but the lock and the count never changes.
+ */
+#include <linux/err.h>
+#include <linux/pid.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/uidgid.h>
+
+#include "internal.h"
+
+/**
+ * aop_home_create() - a home for the ops of the calling process
+ *
+ * Context: may sleep.
+ * Return: the home, with one reference, or an ERR_PTR: -ENOMEM.
+ */
+struct aop_home *aop_home_create(void)
+{
+	struct aop_home *home = kzalloc(sizeof(*home), AOP_GFP);
+
+	if (!home)
+		return ERR_PTR(-ENOMEM);
+	home->user = aop_user_get(current_euid());
+	if (!home->user) {
+		kfree(home);
+		return ERR_PTR(-ENOMEM);
+	}
+	spin_lock_init(&home->lock);
+	refcount_set(&home->ref, 1);
+	home->cred = get_current_cred();
+	home->pid = get_pid(task_tgid(current));
+	return home;
+}
+
+/**
+ * aop_home_put() - drop references on a home
+ * @home: not used afterwards; its lock is not held
+ * @nr: how many
+ */
+void aop_home_put(struct aop_home *home, unsigned int nr)
+{
+	if (!refcount_sub_and_test(nr, &home->ref))
+		return;
+	aop_user_put(home->user);
+	put_cred(home->cred);
+	put_pid(home->pid);
+	kfree(home);
+}
+
+/**
+ * aop_may_by_id() - what the caller may do with an op whose id it knows
+ * @op: any
+ *
+ * Like a file: owner, group or others; a capability in the op's user namespace
+ * stands for all of them.  The right to drive is never had by id.
+ *
+ * Context: process.
+ * Return: AOP_MAY_LOOK, AOP_MAY_CANCEL, both or 0.
+ */
+u32 aop_may_by_id(const struct aop *op)
+{
+	const struct cred *cred = op->home->cred;
+	u32 mode = op->mode, rights = 0;
+
+	if (uid_eq(current_euid(), cred->euid))
+		mode >>= 6;
+	else if (in_egroup_p(cred->egid))
+		mode >>= 3;
+	if (mode & 4)
+		rights |= AOP_MAY_LOOK;
+	if (mode & 2)
+		rights |= AOP_MAY_CANCEL;
+	if (rights != (AOP_MAY_LOOK | AOP_MAY_CANCEL) &&
+	    ns_capable(cred->user_ns, CAP_SYS_ADMIN))
+		rights = AOP_MAY_LOOK | AOP_MAY_CANCEL;
+	return rights;
+}

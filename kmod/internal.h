@@ -1,0 +1,529 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the files of the module share.  Arrows point one way:
+ *
+ *	main, ioctl, ...          the calls          (fetch, check, answer; ioctl.h)
+ *	    ctx, table            contexts, handles  (table mutex)
+ *	    group, deadline       who else ends ops
+ *	    op, home              the state machine  (home lock)
+ *	    ring                  slots, ready ring  (wait queue lock)
+ *	    registry, user        ids, quotas        (leaf locks)
+ *
+ * Locks, in the order they are taken:
+ *
+ *	aop_ctx.lock	mutex: the handle table of one context
+ *	aop_home.lock	spinlock, irqs off: all ops that one context created, with
+ *			their lists of links and hooks.  Two are never held at once
+ *	aop_ctx.wq.lock	spinlock: the ready ring of one context
+ *	op->wq.lock	spinlock: who polls or reads the fds of an op
+ *
+ * References point down only: handle to op, fd to op, group to members, timer to
+ * op, op to home.  No op ever refers to a context or a file, but for the links on
+ * its list, which their context removes, under the home lock, before it goes.
+ */
+#ifndef AOP_INTERNAL_H
+#define AOP_INTERNAL_H
+
+#include <linux/cred.h>
+#include <linux/err.h>
+#include <linux/gfp.h>
+#include <linux/hrtimer.h>
+#include <linux/ktime.h>
+#include <linux/list.h>
+#include <linux/list_bl.h>
+#include <linux/llist.h>
+#include <linux/mutex.h>
+#include <linux/nospec.h>
+#include <linux/refcount.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+#include <uapi/linux/aop.h>
+
+struct aop;
+struct aop_ctx;
+struct aop_run;
+struct file;
+struct pid;
+struct poll_table_struct;
+struct seq_file;
+
+/* Who only may cancel is shown nothing. */
+#define AOP_SEES	(AOP_MAY_LOOK | AOP_MAY_DRIVE)
+
+/* Large arrays on the stack need not be cleared by INIT_STACK_ALL_ZERO. */
+#define AOP_UNINIT	__attribute__((__uninitialized__))
+
+/*
+ * For all that user space can cause: accounted to its memory cgroup, and at the
+ * cgroup's limit an error, neither the OOM killer nor a report in the log.
+ */
+#define AOP_GFP		(GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
+
+#define AOP_FINAL(state)	((state) >= AOP_DONE)
+
+/* ---- user.c: how many handles a user holds ----------------------------- */
+
+struct aop_user {
+	struct hlist_node node;		/* users_lock */
+	refcount_t ref;
+	kuid_t uid;
+	atomic_t handles;
+};
+
+struct aop_user *aop_user_get(kuid_t uid);
+void aop_user_put(struct aop_user *user);
+unsigned int aop_user_charge(struct aop_user *user, unsigned int n);
+void aop_user_uncharge(struct aop_user *user, unsigned int n);
+
+/* ---- op.c: the state machine ------------------------------------------- */
+
+/**
+ * struct aop_home - what all ops that one context created have in common
+ * @lock: protects every op of the home; outlives the context, since ops may
+ * @ref: one of the context, one of each op
+ * @user: whose quota and whose share of the links is not foreign
+ * @cred: of the opener: uid, gid and user namespace for attach by id
+ * @pid: of the opener's process, only to be shown
+ */
+struct aop_home {
+	spinlock_t lock;	/* see above */
+	refcount_t ref;
+	struct aop_user *user;
+	const struct cred *cred;
+	struct pid *pid;
+};
+
+struct aop_home *aop_home_create(void);
+void aop_home_put(struct aop_home *home, unsigned int nr);
+
+/**
+ * struct aop_link - a handle: the entry of a context's table, on the op's list
+ * @node: on op->links with AOP_SEES, under the home lock
+ * @next: of a free entry: the next free one, under the table mutex
+ * @op: NULL when free.  Set and cleared under the table mutex
+ * @ctx: whose table this is; never changes
+ * @slot: the mapped status; written under the home lock
+ * @pos: ring position behind the one it was last queued at; under ctx->wq.lock,
+ *	and kept when the entry is recycled
+ * @gen: generation, half of the handle; under the table mutex
+ * @index: of the entry and its slot; never changes
+ * @mask: AOP_EV_*, under the home lock
+ * @rights: AOP_MAY_*, under the table mutex and, to change, the home lock
+ */
+struct aop_link {
+	union {
+		struct hlist_node node;
+		struct aop_link *next;
+	};
+	struct aop *op;
+	struct aop_ctx *ctx;
+	struct aop_status *slot;
+	u64 pos;
+	u32 gen;
+	u32 index;
+	u8 mask;
+	u8 rights;
+};
+
+/**
+ * struct aop_hook - told of each change of an op, under its home lock
+ * @node: on op->hooks, under the home lock
+ * @fired: links those that left op->hooks to be handled after the unlock
+ * @func: gets the AOP_EV_* of the change; may remove the hook, may not sleep
+ * @user: whose share of AOP_MAX_LINKS it takes
+ */
+struct aop_hook {
+	union {
+		struct hlist_node node;
+		struct llist_node fired;
+	};
+	void (*func)(struct aop_run *run, struct aop *op, struct aop_hook *hook, u32 events);
+	struct aop_user *user;
+};
+
+/**
+ * struct aop - one operation
+ * @ref: handles, fds, waiters, groups, an expiring deadline
+ * @depth: of groups below it
+ * @nr_links: how many links and hooks
+ * @detached: nobody is told when the last watcher lets go
+ * @owned: somebody holds the right to drive
+ * @home: its lock protects all below, but what never changes
+ * @links: handles with AOP_SEES
+ * @dead: when the last reference is gone: the next one to free
+ * @hooks: waiters and groups
+ * @watchers: handles, fds and groups that may look
+ * @mode: who may attach by id
+ * @seq: of the newest change
+ * @word: state and flags, as in struct aop_status
+ * @reason: of the cancel
+ * @result: once final
+ * @done: progress
+ * @total: progress
+ * @time: of the newest change of state or progress
+ * @created: never changes
+ * @started: or 0
+ * @id: never changes
+ * @registered: in the registry
+ * @extra: or NULL; never changes
+ * @wq: who polls or reads its fds
+ */
+struct aop {
+	refcount_t ref;
+	u8 depth;
+	u8 nr_links;
+	bool detached;
+	bool owned;
+	struct aop_home *home;
+	union {
+		struct hlist_head links;
+		struct aop *dead;
+	};
+	struct hlist_head hooks;
+	u32 watchers;
+	u16 mode;
+	u32 seq;
+	u32 word;
+	s32 reason;
+	s64 result;
+	u64 done;
+	u64 total;
+	u64 time;
+	u64 created;
+	u64 started;
+	u64 id;
+	struct hlist_bl_node registered;
+	struct aop_extra *extra;
+	wait_queue_head_t wq;
+};
+
+/**
+ * struct aop_extra - what only some ops have
+ * @parent: id, or 0
+ * @deadline: or NULL
+ * @group: or NULL
+ * @label: 0-terminated, may be empty
+ *
+ * Nothing of it changes once the op is known to others.
+ */
+struct aop_extra {
+	u64 parent;
+	struct aop_deadline *deadline;
+	struct aop_group *group;
+	char label[];
+};
+
+static inline struct aop_group *aop_group_of(const struct aop *op)
+{
+	return op->extra ? op->extra->group : NULL;
+}
+
+#define AOP_RUN_LINKS	32
+
+/**
+ * struct aop_run - one caller's way through changes of many ops
+ * @home: whose lock is held, or NULL
+ * @flags: of that lock
+ * @now: the time of the changes, read once
+ * @ctx: whose ring the links in @ready go to
+ * @nr: how many
+ * @ready: links to queue, pinned by the home lock
+ * @fired: hooks of groups to look at when no lock is held
+ * @dead: ops whose last reference went under the lock
+ *
+ * A batch goes in two passes: the slots are written first, and then pushed
+ * together, with one barrier and one wake.
+ */
+struct aop_run {
+	struct aop_home *home;
+	unsigned long flags;
+	u64 now;
+	struct aop_ctx *ctx;
+	unsigned int nr;
+	struct llist_head fired;
+	struct aop *dead;
+	struct aop_link *ready[AOP_RUN_LINKS];
+};
+
+void aop_run_lock_other(struct aop_run *run, struct aop_home *home);
+void aop_run_unlock(struct aop_run *run);
+void aop_run_end(struct aop_run *run);
+
+/**
+ * aop_run_begin() - begin to change ops
+ * @run: on the caller's stack, not initialised
+ */
+static inline void aop_run_begin(struct aop_run *run)
+{
+	run->home = NULL;
+	run->now = ktime_get_ns();
+	run->nr = 0;
+	run->dead = NULL;
+	init_llist_head(&run->fired);
+}
+
+/**
+ * aop_run_lock() - take the lock of a home, instead of the one held so far
+ * @run: remembers it
+ * @home: pinned by an op that the caller has a reference on
+ */
+static inline void aop_run_lock(struct aop_run *run, struct aop_home *home)
+{
+	if (run->home != home)
+		aop_run_lock_other(run, home);
+}
+
+extern struct workqueue_struct *aop_wq;	/* for what cannot be done where it is found */
+
+int aop_op_init(void);
+void aop_op_exit(void);
+unsigned int aop_op_count(void);
+
+u32 aop_alloc(struct aop_home *home, struct aop **ops, u32 nr);
+int aop_alloc_extra(struct aop *op, const char *label, size_t len);
+void aop_free(struct aop *op);
+void aop_put(struct aop *op);
+void aop_put_locked(struct aop_run *run, struct aop *op);
+
+static inline struct aop *aop_get(struct aop *op)
+{
+	refcount_inc(&op->ref);
+	return op;
+}
+
+static inline unsigned int aop_word_state(u32 word)
+{
+	return ((const struct aop_status){ .word = word }).state;
+}
+
+static inline u32 aop_word_flags(u32 word)
+{
+	return ((const struct aop_status){ .word = word }).flags;
+}
+
+static inline u32 aop_word(u8 state, u8 flags)
+{
+	return ((const struct aop_status){ .state = state, .flags = flags }).word;
+}
+
+static inline bool aop_is_final(const struct aop *op)
+{
+	return AOP_FINAL(aop_word_state(READ_ONCE(op->word)));
+}
+
+/**
+ * aop_level() - which AOP_EV_* hold now, whoever asks
+ * @op: its home lock is held, or a slightly older answer is good enough
+ *
+ * A final op has no more changes to come: it counts as AOP_EV_CHANGE too.
+ */
+static inline u32 aop_level(const struct aop *op)
+{
+	/* Pairs with the release in changed(): its slots show it already. */
+	u32 word = smp_load_acquire(&op->word), flags = aop_word_flags(word), ev = 0;
+
+	if (AOP_FINAL(aop_word_state(word)))
+		ev |= AOP_EV_FINAL | AOP_EV_CHANGE;
+	if (likely(!flags))
+		return ev;
+	if (flags & AOP_F_OVER)
+		ev |= AOP_EV_OVER;
+	if (flags & AOP_F_ASKED)
+		ev |= AOP_EV_ASKED;
+	if (flags & AOP_F_ORPHAN)
+		ev |= AOP_EV_ORPHAN;
+	return ev;
+}
+
+void aop_birth(struct aop *op, u64 now, u16 state, s64 result);
+void aop_status_of(const struct aop *op, s64 time_offset, struct aop_status *st);
+
+int aop_start_locked(struct aop_run *run, struct aop *op);
+int aop_progress_locked(struct aop_run *run, struct aop *op, u64 done, u64 total);
+int aop_end_locked(struct aop_run *run, struct aop *op, u8 state, u8 flags, s64 result);
+int aop_end_owned_locked(struct aop_run *run, struct aop *op, u8 state, u8 flags, s64 result);
+void aop_let_go_locked(struct aop_run *run, struct aop *op);
+int aop_cancel_locked(struct aop_run *run, struct aop *op, s32 reason);
+
+void aop_watch_locked(struct aop_run *run, struct aop *op);
+void aop_unwatch_locked(struct aop_run *run, struct aop *op);
+int aop_link_locked(struct aop_run *run, struct aop *op, struct aop_link *link, u64 data);
+void aop_link_modify_locked(struct aop_run *run, struct aop_link *link, u32 mask, u64 data);
+void aop_unlink_locked(struct aop_run *run, struct aop_link *link);
+int aop_hook_locked(struct aop *op, struct aop_hook *hook);
+void aop_unhook_locked(struct aop *op, struct aop_hook *hook);
+u32 aop_may_by_id(const struct aop *op);
+
+/* ---- registry.c: ids --------------------------------------------------- */
+
+int aop_registry_init(void);
+void aop_registry_exit(void);
+u64 aop_new_id(void);
+void aop_register(struct aop *op);
+void aop_unregister(struct aop *op);
+struct aop *aop_find(u64 id);
+
+/* ---- deadline.c -------------------------------------------------------- */
+
+int aop_deadline_start(struct aop *op, u64 host_ns);
+void aop_deadline_cancel_locked(struct aop *op);
+void aop_deadline_destroy(struct aop *op);
+u64 aop_deadline_of(const struct aop *op);
+
+/* ---- group.c ----------------------------------------------------------- */
+
+struct aop_group_opts {
+	struct aop **members;		/* the group gets references of its own */
+	const u8 *may_cancel;		/* the creator may cancel that member */
+	unsigned int nr;
+	unsigned int need;
+	u32 flags;			/* AOP_GROUP_* */
+};
+
+int aop_group_setup(struct aop_run *run, struct aop *op, const struct aop_group_opts *opts);
+void aop_group_ask(struct aop *op);
+void aop_group_destroy(struct aop *op);
+void aop_group_fired(struct aop_run *run);
+void aop_group_shape(const struct aop *op, u32 *members, u32 *need);
+
+/* ---- ring.c: slots and the ready ring ----------------------------------- */
+
+#define AOP_CHUNK	(PAGE_SIZE / sizeof(struct aop_status))
+
+/**
+ * struct aop_chunk - a page of slots with their table entries
+ * @slots: the page that user space maps read-only; published with release
+ * @links: AOP_CHUNK of them
+ */
+struct aop_chunk {
+	struct aop_status *slots;
+	struct aop_link *links;
+};
+
+/**
+ * struct aop_ctx - an open /dev/aop
+ * @lock: protects the table: which entries are free, what they refer to
+ * @mm: of the opener; others get -EIO.  Only compared, but held
+ * @time_offset: of the opener's time namespace, added to times in slots
+ * @dead: its process ended; under @lock
+ * @crowded: see aop_poll_wait()
+ * @home: of the ops created here
+ * @nr_slots: 0 before AOP_IOC_SETUP; a power of two; published last
+ * @chunks: for all slots; filled on demand
+ * @nr_chunks: how many are there; under @lock
+ * @free: free entries; under @lock
+ * @nr_used: entries in use; under @lock
+ * @nr_uncharge: entries freed since @lock was taken
+ * @wq: who polls the context; its lock protects all below
+ * @ring: mapped read-only
+ * @user_head: mapped writable: whatever the consumer wrote
+ * @head: the last value of it that made sense, as 64 bits
+ * @tail: where the next index goes, as 64 bits
+ */
+struct aop_ctx {
+	struct mutex lock;	/* see above */
+	struct mm_struct *mm;
+	s64 time_offset;
+	bool dead;
+	bool crowded;
+	struct aop_home *home;
+	u32 nr_slots;
+	struct aop_chunk *chunks;
+	u32 nr_chunks;
+	struct aop_link *free;
+	u32 nr_used;
+	u32 nr_uncharge;
+	wait_queue_head_t wq;
+	struct aop_ring *ring;
+	u32 *user_head;
+	u64 head;
+	u64 tail;
+};
+
+int aop_ring_alloc(struct aop_ctx *ctx, u32 slots);
+void aop_ring_free(struct aop_ctx *ctx);
+int aop_chunk_add(struct aop_ctx *ctx);
+void aop_ring_push(struct aop_ctx *ctx, struct aop_link **links, unsigned int nr);
+bool aop_ring_ready(struct aop_ctx *ctx);
+int aop_ring_mmap(struct aop_ctx *ctx, struct vm_area_struct *vma);
+u32 aop_ring_bytes(u32 slots);
+
+/* ---- table.c: handles --------------------------------------------------- */
+
+static inline u64 aop_handle(const struct aop_link *link)
+{
+	return (u64)link->gen << 32 | link->index;
+}
+
+/**
+ * aop_link_find() - what a handle refers to
+ * @ctx: whose table
+ * @handle: from user space
+ *
+ * Return: the entry, or an ERR_PTR: -EBADF for what was never a handle here,
+ * -ESTALE for what is none any more.
+ */
+static __always_inline struct aop_link *aop_link_find(struct aop_ctx *ctx, u64 handle)
+{
+	u32 index = AOP_HANDLE_SLOT(handle), gen = AOP_HANDLE_GEN(handle);
+	u32 size = ctx->nr_chunks * AOP_CHUNK;
+	struct aop_link *link;
+
+	if (unlikely(!gen || index >= size))
+		return ERR_PTR(-EBADF);
+	index = array_index_nospec(index, size);
+	link = &ctx->chunks[index / AOP_CHUNK].links[index % AOP_CHUNK];
+	if (unlikely(link->gen != gen || !link->op))
+		return ERR_PTR(-ESTALE);
+	return link;
+}
+
+u32 aop_links_alloc(struct aop_ctx *ctx, struct aop_link **links, u32 nr, int *err);
+void aop_link_free(struct aop_link *link);
+int aop_link_attach(struct aop_run *run, struct aop_link *link, struct aop *op, u8 rights,
+		    u32 mask, u64 data);
+int aop_link_end_locked(struct aop_run *run, struct aop_link *link, u8 rights, u8 state,
+			u8 flags, s64 result);
+void aop_link_moved_locked(struct aop_run *run, struct aop_link *link);
+void aop_link_drop_locked(struct aop_run *run, struct aop_link *link, u8 rights);
+
+/**
+ * aop_table_lock() - nothing about the handles of a context changes but by us
+ * @ctx: whose table
+ */
+static inline void aop_table_lock(struct aop_ctx *ctx)
+{
+	mutex_lock(&ctx->lock);
+}
+
+/**
+ * aop_table_unlock() - undo aop_table_lock()
+ * @ctx: whose user is credited for all handles that were freed meanwhile, at once
+ */
+static inline void aop_table_unlock(struct aop_ctx *ctx)
+{
+	if (ctx->nr_uncharge) {
+		aop_user_uncharge(ctx->home->user, ctx->nr_uncharge);
+		ctx->nr_uncharge = 0;
+	}
+	mutex_unlock(&ctx->lock);
+}
+
+void aop_table_clear(struct aop_ctx *ctx);
+
+/* ---- ctx.c, ioctl.c, opfd.c: the calls ---------------------------------- */
+
+extern const struct file_operations aop_ctx_fops;
+
+#define AOP_MAX_POLLERS	256		/* of one context or one op, by all their fds */
+
+s64 aop_time_offset(void);
+__poll_t aop_poll_wait(struct file *file, wait_queue_head_t *wq,
+		       struct poll_table_struct *wait, bool *crowded);
+long aop_ioctl(struct aop_ctx *ctx, unsigned int cmd, void __user *arg);
+int aop_fd_attach(struct aop_run *run, struct aop_link *link, struct file *file,
+		  const struct aop_attach_entry *entry);
+
+#endif /* AOP_INTERNAL_H */

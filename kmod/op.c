@@ -1,0 +1,671 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The state machine of one op, and who is told of its changes.
+ *
+ * Every change is made under the lock of the op's home, by a function that ends
+ * in _locked.  Completion by the owner, a deadline, the cancel of a pending op
+ * and the death of the owner all go through aop_end_locked(): the first wins.
+ *
+ * A struct aop_run carries what cannot be finished under the lock: handles to
+ * push to the rings (before the unlock, since the lock is what pins them), groups
+ * to look at and ops to free (after it).  Callers of the _locked functions hold a
+ * reference on the op; the run never drops the last one under the lock.
+ *
+ * All of it may be called from any context, hard interrupts included (but on
+ * PREEMPT_RT, where the home lock sleeps), unless a function says otherwise.
+ */
+#include <linux/ktime.h>
+#include <linux/module.h>
+#include <linux/poll.h>
+#include <linux/rcupdate.h>
+#include <linux/slab.h>
+#include <linux/workqueue.h>
+
+#include "internal.h"
+#include "slot.h"
+
+struct workqueue_struct *aop_wq;
+static struct kmem_cache *op_cache;
+static DEFINE_PER_CPU(int, op_count);
+
+/* Lets tests begin just before the wrap. */
+static unsigned int seq_start;
+module_param(seq_start, uint, 0644);
+MODULE_PARM_DESC(seq_start, "sequence number that new ops begin with (for tests)");
+
+/* ---- life -------------------------------------------------------------- */
+
+static void op_construct(void *mem)
+{
+	struct aop *op = mem;
+
+	/* aop_free() returns it with these as they are here. */
+	INIT_HLIST_HEAD(&op->links);
+	INIT_HLIST_HEAD(&op->hooks);
+	INIT_HLIST_BL_NODE(&op->registered);
+	init_waitqueue_head(&op->wq);
+}
+
+/**
+ * aop_alloc() - memory for ops
+ * @home: of their creator
+ * @ops: filled in
+ * @nr: how many
+ *
+ * The caller completes each with aop_birth(), and makes it known with
+ * aop_register() at the end.
+ *
+ * Context: may sleep.
+ * Return: @nr, each with one reference, or 0.
+ */
+u32 aop_alloc(struct aop_home *home, struct aop **ops, u32 nr)
+{
+	u32 i;
+
+	if (nr == 1)
+		ops[0] = kmem_cache_alloc(op_cache, AOP_GFP);
+	else if (nr && !kmem_cache_alloc_bulk(op_cache, AOP_GFP, nr, (void **)ops))
+		return 0;
+	if (!nr || !ops[0])
+		return 0;
+	refcount_add(nr, &home->ref);
+	this_cpu_add(op_count, nr);
+	for (i = 0; i < nr; i++) {
+		ops[i]->home = home;
+		ops[i]->extra = NULL;
+	}
+	return nr;
+}
+
+/**
+ * aop_alloc_extra() - memory for what only some ops have
+ * @op: not known to anybody yet
+ * @label: copied
+ * @len: of it, without a 0 at its end
+ *
+ * Context: may sleep.
+ * Return: 0 or -ENOMEM.
+ */
+int aop_alloc_extra(struct aop *op, const char *label, size_t len)
+{
+	struct aop_extra *extra = kmalloc(struct_size(extra, label, len + 1), AOP_GFP);
+
+	if (!extra)
+		return -ENOMEM;
+	extra->parent = 0;
+	extra->deadline = NULL;
+	extra->group = NULL;
+	memcpy(extra->label, label, len);
+	extra->label[len] = 0;
+	op->extra = extra;
+	return 0;
+}
+
+/* What can only be taken down where one may sleep: work items call aop_free() again. */
+static bool still_busy(struct aop *op)
+{
+	if (!op->extra)
+		return false;
+	if (op->extra->group)
+		aop_group_destroy(op);
+	else if (op->extra->deadline)
+		aop_deadline_destroy(op);
+	else
+		return false;
+	return true;
+}
+
+static void free_many(struct aop_home *home, struct aop **ops, u32 nr)
+{
+	u32 i;
+
+	for (i = 0; i < nr; i++)
+		kfree(ops[i]->extra);
+	if (nr == 1)
+		kmem_cache_free(op_cache, ops[0]);
+	else
+		kmem_cache_free_bulk(op_cache, nr, (void **)ops);
+	this_cpu_sub(op_count, nr);
+	aop_home_put(home, nr);
+}
+
+/**
+ * aop_free() - free an op that nobody refers to any more
+ * @op: without references, links and hooks
+ *
+ * Context: any; no home lock is held.
+ */
+void aop_free(struct aop *op)
+{
+	aop_unregister(op);
+	if (!still_busy(op))
+		free_many(op->home, &op, 1);
+}
+
+/**
+ * aop_put() - drop a reference
+ * @op: not used afterwards; no home lock is held
+ */
+void aop_put(struct aop *op)
+{
+	if (refcount_dec_and_test(&op->ref))
+		aop_free(op);
+}
+
+/**
+ * aop_put_locked() - drop a reference with the home lock held
+ * @run: frees the op when no lock is held any more, if this was the last one
+ * @op: not used afterwards
+ */
+void aop_put_locked(struct aop_run *run, struct aop *op)
+{
+	if (refcount_dec_and_test(&op->ref)) {
+		op->dead = run->dead;
+		run->dead = op;
+	}
+}
+
+/**
+ * aop_birth() - the id and the first status of an op
+ * @op: new, unknown to everybody else
+ * @now: when
+ * @state: to begin in
+ * @result: of a final one, else 0
+ *
+ * Of a final one there is nothing left to drive: it is over, too.
+ */
+void aop_birth(struct aop *op, u64 now, u16 state, s64 result)
+{
+	refcount_set(&op->ref, 1);
+	op->depth = 0;
+	op->nr_links = 0;
+	op->watchers = 0;
+	op->seq = seq_start & ~1u;
+	op->word = aop_word(state, AOP_FINAL(state) ? AOP_F_OVER : 0);
+	op->reason = state == AOP_CANCELLED ? result : 0;
+	op->result = result;
+	op->done = 0;
+	op->total = 0;
+	op->time = now;
+	op->created = now;
+	op->started = state == AOP_RUNNING ? now : 0;
+	op->id = aop_new_id();
+}
+
+/* ---- runs -------------------------------------------------------------- */
+
+static void run_flush(struct aop_run *run)
+{
+	aop_ring_push(run->ctx, run->ready, run->nr);
+	run->nr = 0;
+}
+
+/**
+ * aop_run_unlock() - push what is ready, then unlock
+ * @run: may hold no lock
+ */
+void aop_run_unlock(struct aop_run *run)
+{
+	struct aop_home *home = run->home;
+
+	if (!home)
+		return;
+	if (run->nr)
+		run_flush(run);
+	run->home = NULL;
+	__acquire(&home->lock);		/* by aop_run_lock_other(): for sparse */
+	spin_unlock_irqrestore(&home->lock, run->flags);
+}
+
+/**
+ * aop_run_lock_other() - aop_run_lock(), when it is not the lock held so far
+ * @run: remembers it
+ * @home: pinned by an op that the caller has a reference on
+ */
+void aop_run_lock_other(struct aop_run *run, struct aop_home *home)
+{
+	aop_run_unlock(run);
+	spin_lock_irqsave(&home->lock, run->flags);
+	__release(&home->lock);		/* by aop_run_unlock(): for sparse */
+	run->home = home;
+}
+
+/* Ops that died together mostly come from one home, and often from one slab. */
+static void free_dead(struct aop_run *run)
+{
+	struct aop *ops[AOP_RUN_LINKS] AOP_UNINIT, *op, *next;
+	u32 nr = 0;
+
+	for (op = run->dead; op; op = next) {
+		next = op->dead;
+		INIT_HLIST_HEAD(&op->links);
+		aop_unregister(op);
+		if (still_busy(op))
+			continue;
+		if (nr == AOP_RUN_LINKS || (nr && ops[0]->home != op->home)) {
+			free_many(ops[0]->home, ops, nr);
+			nr = 0;
+		}
+		ops[nr++] = op;
+	}
+	if (nr)
+		free_many(ops[0]->home, ops, nr);
+}
+
+/**
+ * aop_run_end() - unlock, and do what had to wait for that
+ * @run: done with afterwards
+ */
+void aop_run_end(struct aop_run *run)
+{
+	aop_run_unlock(run);
+	if (!llist_empty(&run->fired))
+		aop_group_fired(run);
+	if (run->dead)
+		free_dead(run);
+}
+
+static __always_inline void run_queue(struct aop_run *run, struct aop_link *link)
+{
+	if (run->nr && (run->nr == AOP_RUN_LINKS || run->ctx != link->ctx))
+		run_flush(run);
+	run->ctx = link->ctx;
+	run->ready[run->nr++] = link;
+}
+
+/* ---- changes ----------------------------------------------------------- */
+
+/**
+ * aop_status_of() - the whole status of an op
+ * @op: its home lock is held
+ * @time_offset: of the reader's time namespace
+ * @st: filled in, but for gen and data
+ */
+void aop_status_of(const struct aop *op, s64 time_offset, struct aop_status *st)
+{
+	st->seq = op->seq;
+	st->gen = 0;
+	st->word = op->word;
+	st->reason = op->reason;
+	st->result = op->result;
+	st->done = op->done;
+	st->total = op->total;
+	st->time = op->time + time_offset;
+	st->data = 0;
+	st->id = op->id;
+}
+
+/* A run reads the clock once, and may come later to an op than others did. */
+static u64 now_for(const struct aop_run *run, const struct aop *op)
+{
+	return max(run->now, op->time);
+}
+
+static void run_hooks(struct aop_run *run, struct aop *op, u32 events)
+{
+	struct aop_hook *hook;
+	struct hlist_node *next;
+
+	hlist_for_each_entry_safe(hook, next, &op->hooks, node)
+		hook->func(run, op, hook, events);
+}
+
+/* One change was made: number it, publish it, tell those who asked for it. */
+static void changed(struct aop_run *run, struct aop *op, u32 word, u32 events)
+{
+	u32 seq = op->seq + 2;
+	struct aop_link *link;
+
+	events |= AOP_EV_CHANGE;
+	hlist_for_each_entry(link, &op->links, node) {
+		aop_slot_lock(link->slot, seq);
+		aop_slot_time(link, op);
+		aop_slot_state(link->slot, op, word);
+		aop_slot_unlock(link->slot, seq);
+		if (link->mask & events)
+			run_queue(run, link);
+	}
+	/*
+	 * Last, for those who look without the lock: whoever is told of a change finds
+	 * it in the slot.  Pairs with the acquires in aop_level() and events_of().
+	 */
+	smp_store_release(&op->seq, seq);
+	smp_store_release(&op->word, word);	/* as above */
+	if (!hlist_empty(&op->hooks))
+		run_hooks(run, op, events);
+	/* All of them, exclusive ones too: what became readable stays so for each. */
+	if ((events & AOP_EV_FINAL) && wq_has_sleeper(&op->wq))
+		__wake_up(&op->wq, TASK_NORMAL, 0, poll_to_key(EPOLLIN | EPOLLRDNORM));
+}
+
+/* The same for a change of progress, which is the most frequent one. */
+static void progressed(struct aop_run *run, struct aop *op)
+{
+	u32 seq = op->seq + 2;
+	struct aop_link *link;
+
+	hlist_for_each_entry(link, &op->links, node) {
+		aop_slot_lock(link->slot, seq);
+		aop_slot_time(link, op);
+		aop_slot_progress(link->slot, op);
+		aop_slot_unlock(link->slot, seq);
+		if (link->mask & AOP_EV_CHANGE)
+			run_queue(run, link);
+	}
+	smp_store_release(&op->seq, seq);	/* last, as in changed() */
+	if (!hlist_empty(&op->hooks))
+		run_hooks(run, op, AOP_EV_CHANGE);
+}
+
+/**
+ * aop_start_locked() - accept a pending op
+ * @run: holds the home lock
+ * @op: PENDING
+ *
+ * Return: 0; -EALREADY when it is final; -EINVAL when it was accepted before.
+ */
+int aop_start_locked(struct aop_run *run, struct aop *op)
+{
+	u32 state = aop_word_state(op->word);
+
+	if (AOP_FINAL(state))
+		return -EALREADY;
+	if (state != AOP_PENDING)
+		return -EINVAL;
+	op->time = now_for(run, op);
+	op->started = op->time;
+	changed(run, op, aop_word(AOP_RUNNING, aop_word_flags(op->word)), 0);
+	return 0;
+}
+
+/**
+ * aop_progress_locked() - new details, same state
+ * @run: holds the home lock
+ * @op: PENDING or RUNNING
+ * @done: so far
+ * @total: at the end, or 0
+ *
+ * Return: 0; -EALREADY when it is final.
+ */
+int aop_progress_locked(struct aop_run *run, struct aop *op, u64 done, u64 total)
+{
+	u32 state = aop_word_state(op->word);
+
+	if (!aop_move_is_legal(state, state))
+		return -EALREADY;
+	op->done = done;
+	op->total = total;
+	op->time = now_for(run, op);
+	progressed(run, op);
+	return 0;
+}
+
+/**
+ * aop_end_locked() - end an op, whoever does it: the first one wins
+ * @run: holds the home lock
+ * @op: any state
+ * @state: DONE, FAILED or CANCELLED
+ * @flags: AOP_F_* to add
+ * @result: for the status; negative with FAILED and CANCELLED
+ *
+ * Return: 0; -EALREADY when it was final before, and then nothing has changed.
+ */
+int aop_end_locked(struct aop_run *run, struct aop *op, u8 state, u8 flags, s64 result)
+{
+	u32 events = AOP_EV_FINAL;
+
+	if (!aop_move_is_legal(aop_word_state(op->word), state))
+		return -EALREADY;
+	/* Without an owner nobody is left to let go. */
+	if (!op->owned)
+		flags |= AOP_F_OVER;
+	if (flags & AOP_F_OVER)
+		events |= AOP_EV_OVER;
+	if (flags & AOP_F_ASKED)
+		events |= AOP_EV_ASKED;
+	if (state == AOP_CANCELLED)
+		op->reason = result;
+	op->result = result;
+	op->time = now_for(run, op);
+	if (op->extra && op->extra->deadline)
+		aop_deadline_cancel_locked(op);
+	changed(run, op, aop_word(state, aop_word_flags(op->word) | flags), events);
+	return 0;
+}
+
+/**
+ * aop_end_owned_locked() - the owner ends an op, and lets go of it
+ * @run: holds the home lock
+ * @op: owned until now
+ * @state: DONE, FAILED or CANCELLED
+ * @flags: AOP_F_* to add
+ * @result: for the status; negative with FAILED and CANCELLED
+ *
+ * Return: 0; -EALREADY when it was final before, and now is only over.
+ */
+int aop_end_owned_locked(struct aop_run *run, struct aop *op, u8 state, u8 flags, s64 result)
+{
+	int ret;
+
+	op->owned = false;
+	ret = aop_end_locked(run, op, state, flags, result);
+	if (ret && !(aop_word_flags(op->word) & AOP_F_OVER))
+		changed(run, op, op->word | aop_word(0, AOP_F_OVER), AOP_EV_OVER);
+	return ret;
+}
+
+/**
+ * aop_let_go_locked() - the right to drive is gone
+ * @run: holds the home lock
+ * @op: owned until now.  If not final, it fails with -EOWNERDEAD by the system
+ */
+void aop_let_go_locked(struct aop_run *run, struct aop *op)
+{
+	aop_end_owned_locked(run, op, AOP_FAILED, AOP_F_SYSTEM, -EOWNERDEAD);
+}
+
+/**
+ * aop_cancel_locked() - request a cancel
+ * @run: holds the home lock
+ * @op: any state
+ * @reason: negative
+ *
+ * Idempotent: the first request's reason is kept.
+ *
+ * Return: enum aop_cancel_answer.
+ */
+int aop_cancel_locked(struct aop_run *run, struct aop *op, s32 reason)
+{
+	u32 state = aop_word_state(op->word);
+
+	if (AOP_FINAL(state))
+		return AOP_TOO_LATE;
+	if (state == AOP_PENDING) {
+		aop_end_locked(run, op, AOP_CANCELLED, AOP_F_ASKED, reason);
+		return AOP_STOPPED;
+	}
+	if (aop_word_flags(op->word) & AOP_F_ASKED)
+		return AOP_ASKED;
+	op->reason = reason;
+	changed(run, op, op->word | aop_word(0, AOP_F_ASKED), AOP_EV_ASKED);
+	if (aop_group_of(op))
+		aop_group_ask(op);
+	return AOP_ASKED;
+}
+
+/* ---- watchers ---------------------------------------------------------- */
+
+/**
+ * aop_watch_locked() - one more handle, fd or group may look
+ * @run: holds the home lock
+ * @op: no longer abandoned
+ */
+void aop_watch_locked(struct aop_run *run, struct aop *op)
+{
+	op->watchers++;
+	if (aop_word_flags(op->word) & AOP_F_ORPHAN && !aop_is_final(op))
+		changed(run, op, op->word & ~aop_word(0, AOP_F_ORPHAN), AOP_EV_ORPHAN);
+}
+
+/**
+ * aop_unwatch_locked() - one less handle, fd or group may look
+ * @run: holds the home lock
+ * @op: abandoned, if that was the last one, unless detached or final
+ */
+void aop_unwatch_locked(struct aop_run *run, struct aop *op)
+{
+	if (--op->watchers || op->detached || aop_is_final(op))
+		return;
+	changed(run, op, op->word | aop_word(0, AOP_F_ORPHAN), AOP_EV_ORPHAN);
+}
+
+/*
+ * Others may not make the walk of somebody's op long, nor leave its owner no room:
+ * a share for each of them, and half for all of them.
+ */
+static int may_join(const struct aop *op, const struct aop_user *user)
+{
+	const struct aop_user *owner = op->home->user;
+	unsigned int foreign = 0, own = 0;
+	const struct aop_link *link;
+	const struct aop_hook *hook;
+
+	if (op->nr_links >= AOP_MAX_LINKS)
+		return -EMFILE;
+	if (user == owner)
+		return 0;
+	hlist_for_each_entry(link, &op->links, node) {
+		foreign += link->ctx->home->user != owner;
+		own += link->ctx->home->user == user;
+	}
+	hlist_for_each_entry(hook, &op->hooks, node) {
+		foreign += hook->user != owner;
+		own += hook->user == user;
+	}
+	return own < AOP_MAX_FOREIGN && foreign < AOP_MAX_LINKS / 2 ? 0 : -EMFILE;
+}
+
+/**
+ * aop_link_locked() - tell a handle of all changes from now on
+ * @run: holds the home lock
+ * @op: whose
+ * @link: with its context, mask and slot
+ * @data: the watcher's, for the slot
+ *
+ * Publishes the slot, and queues it if its mask asks for something that holds.
+ *
+ * Return: 0 or -EMFILE.
+ */
+int aop_link_locked(struct aop_run *run, struct aop *op, struct aop_link *link, u64 data)
+{
+	int ret = may_join(op, link->ctx->home->user);
+
+	if (ret)
+		return ret;
+	op->nr_links++;
+	hlist_add_head(&link->node, &op->links);
+	aop_slot_begin(link, op, data);
+	if (link->mask & aop_level(op))
+		run_queue(run, link);
+	return 0;
+}
+
+/**
+ * aop_link_modify_locked() - change what a handle is queued for
+ * @run: holds the home lock
+ * @link: in use; queued now if the mask asks for something that holds
+ * @mask: AOP_EV_*
+ * @data: the watcher's, for the slot
+ */
+void aop_link_modify_locked(struct aop_run *run, struct aop_link *link, u32 mask, u64 data)
+{
+	link->mask = mask;
+	aop_slot_data(link, data);
+	if (link->rights & AOP_SEES && mask & aop_level(link->op))
+		run_queue(run, link);
+}
+
+/**
+ * aop_unlink_locked() - tell a handle of nothing any more
+ * @run: holds the home lock
+ * @link: on the list of an op; its slot is the caller's to change
+ */
+void aop_unlink_locked(struct aop_run *run, struct aop_link *link)
+{
+	/* It may be among those that wait to be pushed. */
+	if (run->nr && run->ctx == link->ctx)
+		run_flush(run);
+	link->op->nr_links--;
+	hlist_del(&link->node);
+}
+
+/**
+ * aop_hook_locked() - tell a waiter or a group of all changes from now on
+ * @op: its home lock is held
+ * @hook: with func and user
+ *
+ * Return: 0 or -EMFILE.
+ */
+int aop_hook_locked(struct aop *op, struct aop_hook *hook)
+{
+	int ret = may_join(op, hook->user);
+
+	if (ret)
+		return ret;
+	op->nr_links++;
+	hlist_add_head(&hook->node, &op->hooks);
+	return 0;
+}
+
+/**
+ * aop_unhook_locked() - tell a waiter or a group of nothing any more
+ * @op: its home lock is held
+ * @hook: on its list
+ */
+void aop_unhook_locked(struct aop *op, struct aop_hook *hook)
+{
+	op->nr_links--;
+	__hlist_del(&hook->node);
+	hook->node.next = NULL;
+	/* As hlist_del_init(), but a waiter looks for this without the lock. */
+	smp_store_release(&hook->node.pprev, NULL);
+}
+
+/* ---- module ------------------------------------------------------------ */
+
+/**
+ * aop_op_count() - how many ops there are
+ *
+ * Exact when nothing is going on.
+ */
+unsigned int aop_op_count(void)
+{
+	int cpu, sum = 0;
+
+	for_each_possible_cpu(cpu)
+		sum += per_cpu(op_count, cpu);
+	return sum;
+}
+
+int __init aop_op_init(void)
+{
+	op_cache = kmem_cache_create("aop_op", sizeof(struct aop), 0, SLAB_ACCOUNT, op_construct);
+	if (!op_cache)
+		return -ENOMEM;
+	aop_wq = alloc_workqueue("aop", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	if (!aop_wq) {
+		kmem_cache_destroy(op_cache);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/* No op is left but those that work items are freeing. */
+void aop_op_exit(void)
+{
+	/* Deadlines that are just expiring: soft timers run as readers of RCU. */
+	synchronize_rcu();
+	/* Work items queue others: this waits for those as well. */
+	destroy_workqueue(aop_wq);
+	kmem_cache_destroy(op_cache);
+}

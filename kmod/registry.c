@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Ids: from a 64-bit counter, so that one is never used twice, and the table that
+ * finds an op by its id.  The table holds no references: an op leaves it before
+ * it is freed, and is found only while its count can still be raised.
+ *
+ * Each bucket has a bit lock of its own, a leaf, taken with interrupts off since
+ * ops are also freed in interrupts.
+ */
+#include <linux/bits.h>
+#include <linux/hash.h>
+#include <linux/module.h>
+#include <linux/random.h>
+#include <linux/vmalloc.h>
+
+#include "internal.h"
+
+#define BUCKET_BITS	14
+#define BUCKETS		BIT(BUCKET_BITS)
+
+static struct hlist_bl_head *buckets;
+static atomic64_t last_id = ATOMIC64_INIT(0);
+static u64 key;			/* so that nobody can fill one bucket on purpose */
+
+static struct hlist_bl_head *bucket_of(u64 id)
+{
+	return &buckets[hash_64(id ^ key, BUCKET_BITS)];
+}
+
+/**
+ * aop_new_id() - an id that no op has had before
+ */
+u64 aop_new_id(void)
+{
+	return atomic64_inc_return(&last_id);
+}
+
+/**
+ * aop_register() - let an op be found by its id
+ * @op: complete
+ *
+ * Context: any.
+ */
+void aop_register(struct aop *op)
+{
+	struct hlist_bl_head *bucket = bucket_of(op->id);
+	unsigned long flags;
+
+	local_irq_save(flags);
+	hlist_bl_lock(bucket);
+	hlist_bl_add_head(&op->registered, bucket);
+	hlist_bl_unlock(bucket);
+	local_irq_restore(flags);
+}
+
+/**
+ * aop_unregister() - let an op be found no longer
+ * @op: without references; may be unregistered already, or never have been
+ *
+ * Context: any.
+ */
+void aop_unregister(struct aop *op)
+{
+	struct hlist_bl_head *bucket;
+	unsigned long flags;
+
+	if (hlist_bl_unhashed(&op->registered))
+		return;
+	bucket = bucket_of(op->id);
+	local_irq_save(flags);
+	hlist_bl_lock(bucket);
+	hlist_bl_del_init(&op->registered);
+	hlist_bl_unlock(bucket);
+	local_irq_restore(flags);
+}
+
+/**
+ * aop_find() - the op with an id, whoever may look at it
+ * @id: from user space
+ *
+ * Context: any.
+ * Return: the op, with a reference, or NULL.
+ */
+struct aop *aop_find(u64 id)
+{
+	struct hlist_bl_head *bucket = bucket_of(id);
+	struct hlist_bl_node *node;
+	struct aop *op, *found = NULL;
+	unsigned long flags;
+
+	local_irq_save(flags);
+	hlist_bl_lock(bucket);
+	hlist_bl_for_each_entry(op, node, bucket, registered)
+		if (op->id == id) {
+			if (refcount_inc_not_zero(&op->ref))
+				found = op;
+			break;
+		}
+	hlist_bl_unlock(bucket);
+	local_irq_restore(flags);
+	return found;
+}
+
+int __init aop_registry_init(void)
+{
+	get_random_bytes(&key, sizeof(key));
+	buckets = vzalloc(BUCKETS * sizeof(*buckets));
+	return buckets ? 0 : -ENOMEM;
+}
+
+void aop_registry_exit(void)
+{
+	vfree(buckets);
+}

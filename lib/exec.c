@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * exec.c - callbacks that run elsewhere
+ *
+ * The watches that are due for an executor stand in a queue inside struct aop_exec;
+ * the executor itself is only ever given one piece of work, which means "take the
+ * next one".  So a watch can be taken back out of the queue, which an executor need
+ * not know how to do, and many that become due at once cost one submit.  Whoever
+ * takes one gives the work back before he runs it when there are more: a pool runs
+ * them side by side, a loop in turn.
+ *
+ * The home's lock protects the queue and watch->queued.  It nests inside the locks
+ * of the homes that watches come from.  No lock is held while submit or a callback
+ * runs.
+ */
+#include <errno.h>
+#include <stddef.h>
+
+#include "internal.h"
+
+struct exec {
+	void (*submit)(struct aop_exec *x, struct aop_work *w);
+	struct aop_work work;
+	struct home home;
+	struct watch *first, *last;
+};
+
+_Static_assert(sizeof(struct exec) <= sizeof(struct aop_exec), "struct exec");
+
+#define EXEC_SUBMITTED	1u		/* home.flags: the executor has our work */
+
+static struct exec *to_exec(struct aop_exec *x)
+{
+	return (struct exec *)x;
+}
+
+/* With the lock held. */
+static enum exec_push append(struct exec *x, struct watch *w)
+{
+	if (w->queued)
+		return EXEC_WAS_THERE;
+	w->queued = 1;
+	w->queue = NULL;
+	if (x->first)
+		x->last->queue = w;
+	else
+		x->first = w;
+	x->last = w;
+	if (x->home.flags & EXEC_SUBMITTED)
+		return EXEC_QUEUED;
+	x->home.flags |= EXEC_SUBMITTED;
+	return EXEC_SUBMIT;
+}
+
+static void exec_run(struct aop_work *work)
+{
+	struct exec *x = container_of(work, struct exec, work);
+	struct frame frame, *running;
+	struct watch *w;
+	bool more;
+
+	lock_take(&x->home.lock);
+	x->home.flags &= ~EXEC_SUBMITTED;
+	w = x->first;
+	if (!w) {			/* unwatched in the meantime */
+		lock_drop(&x->home.lock);
+		return;
+	}
+	x->first = w->queue;
+	w->queued = 0;
+	more = x->first;
+	if (more)
+		x->home.flags |= EXEC_SUBMITTED;
+	running = frame_find(&x->home, w);
+	if (running)			/* callbacks of one watch never overlap */
+		running->again = true;
+	else
+		frame_enter(&x->home, &frame, w, NULL);
+	lock_drop(&x->home.lock);
+
+	if (more)
+		exec_submit((struct aop_exec *)x);
+	if (running)
+		return;
+	w->home->scope->run(w);
+
+	lock_take(&x->home.lock);
+	more = frame.again && frame.w && append(x, w) == EXEC_SUBMIT;
+	frame_leave(&x->home, &frame);
+	lock_drop(&x->home.lock);
+	if (more)
+		exec_submit((struct aop_exec *)x);
+}
+
+enum exec_push exec_push(struct aop_exec *exec, struct watch *w)
+{
+	struct exec *x = to_exec(exec);
+	enum exec_push ret;
+
+	lock_take(&x->home.lock);
+	ret = append(x, w);
+	lock_drop(&x->home.lock);
+	return ret;
+}
+
+void exec_submit(struct aop_exec *exec)
+{
+	struct exec *x = to_exec(exec);
+
+	x->work.run = exec_run;
+	x->submit(exec, &x->work);
+}
+
+static void unqueue(struct exec *x, struct watch *w)
+{
+	struct watch **p = &x->first, *prev = NULL;
+
+	if (!w->queued)
+		return;
+	while (*p != w) {
+		prev = *p;
+		p = &prev->queue;
+	}
+	*p = w->queue;
+	if (x->last == w)
+		x->last = prev;
+	w->queued = 0;
+}
+
+void exec_last(struct aop_exec *exec, struct watch *w)
+{
+	struct exec *x = to_exec(exec);
+	struct frame *f;
+
+	lock_take(&x->home.lock);
+	unqueue(x, w);
+	f = frame_find(&x->home, w);
+	if (f)
+		f->again = false;
+	lock_drop(&x->home.lock);
+}
+
+bool exec_forget(struct aop_exec *exec, struct watch *w)
+{
+	struct exec *x = to_exec(exec);
+	bool elsewhere;
+
+	lock_take(&x->home.lock);
+	unqueue(x, w);
+	elsewhere = frame_forget(&x->home, w);
+	lock_drop(&x->home.lock);
+	return elsewhere;
+}
+
+void exec_wait(struct aop_exec *exec, const struct watch *w)
+{
+	struct exec *x = to_exec(exec);
+
+	lock_take(&x->home.lock);
+	frame_wait(&x->home, w);
+	lock_drop(&x->home.lock);
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * fork.c - contexts in a forked child
+ *
+ * A context belongs to the process that opened it: the kernel does not copy its
+ * mappings to a child and refuses its calls.  So that the ops that a child finds in
+ * its memory can be looked at, waited for and dropped, memory that says FAILED, -EIO
+ * is put where the slots were, and an empty ring where the ring was.
+ *
+ * The list's lock is taken before a context's, and all are held across the fork, so
+ * that nothing is half done in the child.
+ */
+#include <errno.h>
+#include <pthread.h>
+
+#include "shared.h"
+
+static struct lock list_lock;
+static struct aop_ctx *contexts;		/* list_lock */
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static int no_handler;
+
+static void before(void)
+{
+	struct aop_ctx *ctx;
+
+	lock_take(&list_lock);
+	for (ctx = contexts; ctx; ctx = ctx->next)
+		lock_take(&ctx->home.lock);
+}
+
+static void in_parent(void)
+{
+	struct aop_ctx *ctx;
+
+	for (ctx = contexts; ctx; ctx = ctx->next)
+		lock_drop(&ctx->home.lock);
+	lock_drop(&list_lock);
+}
+
+static void in_child(void)
+{
+	static const struct aop_status gone = {
+		.state = AOP_FAILED,
+		.flags = AOP_F_SYSTEM | AOP_F_OVER,
+		.result = -EIO,
+	};
+	struct aop_ctx *ctx;
+
+	for (ctx = contexts; ctx; ctx = ctx->next) {
+		/* If that fails they fault, as they would without us. */
+		if (!ctx->dead)
+			ctx_bury(ctx, &gone, false);
+		ctx->dead = true;
+		home_forked(&ctx->home);
+		/* Who slept on it has not come along. */
+		atomic_store_explicit(&ctx->home.lock.word, 0, memory_order_relaxed);
+	}
+	cork_forked();
+	atomic_store_explicit(&list_lock.word, 0, memory_order_relaxed);
+}
+
+static void install(void)
+{
+	no_handler = -pthread_atfork(before, in_parent, in_child);
+}
+
+int fork_add(struct aop_ctx *ctx)
+{
+	pthread_once(&once, install);
+	if (no_handler)
+		return no_handler;
+	lock_take(&list_lock);
+	ctx->next = contexts;
+	ctx->prev = &contexts;
+	if (contexts)
+		contexts->prev = &ctx->next;
+	contexts = ctx;
+	lock_drop(&list_lock);
+	return 0;
+}
+
+void fork_remove(struct aop_ctx *ctx)
+{
+	lock_take(&list_lock);
+	*ctx->prev = ctx->next;
+	if (ctx->next)
+		ctx->next->prev = ctx->prev;
+	lock_drop(&list_lock);
+}

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * pass.c - ops between processes: by descriptor, by id, over a unix socket
+ *
+ * A passed op is one byte with one descriptor beside it, so it goes through stream,
+ * datagram and seqpacket sockets alike.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "shared.h"
+
+/**
+ * aop_id() - the name of an op in the whole system
+ * @op: an op
+ *
+ * It is never used twice while the module is loaded.  No system call unless the op
+ * is corked.  Any thread.
+ *
+ * Return: the id; 0 for an op that could not begin, or is of a forked child's parent.
+ */
+uint64_t aop_id(const struct aop *op)
+{
+	struct op *o = to_op(op);
+
+	if (unlikely(o->pending))
+		cork_need(o);
+	return __atomic_load_n(&o->st->id, __ATOMIC_RELAXED);
+}
+
+/**
+ * aop_export() - make a descriptor of an op
+ * @op: an op of an opened context
+ * @rights: AOP_MAY_*, which whoever attaches it may have; AOP_MAY_DRIVE moves to it
+ *
+ * The descriptor is the caller's: send it, attach it, poll it (readable when the op
+ * is final), read a struct aop_status from it; then close it.  It is close-on-exec,
+ * and counts as a watcher if it may look.  With AOP_MAY_DRIVE the owner's side of
+ * this struct lets go, and closing the last copy unattached ends the op FAILED,
+ * -EOWNERDEAD.  Two system calls at most; does not block.
+ *
+ * Return: the descriptor; -EPERM: the struct lacks one of @rights; -EINVAL: @rights
+ * is none, or the op is not of a context; -EMFILE, -ENFILE: no descriptor is left,
+ * and nothing moved; what the op failed with, if it could not begin; -EIO.
+ */
+int aop_export(struct aop *op, unsigned int rights)
+{
+	return shared_export(to_op(op), rights);
+}
+
+static int check_ctx(const struct aop_ctx *ctx)
+{
+	if (likely(ctx > AOP_LOCAL))
+		return 0;
+	return -EINVAL;
+}
+
+/**
+ * aop_attach() - get a handle on an op through its descriptor
+ * @op: memory of the caller's, uninitialised, that stays where it is until dropped
+ * @ctx: an opened context
+ * @fd: from aop_export(), here or in another process; stays the caller's
+ *
+ * The handle has all rights that @fd has; the right to drive moves to it.  With an
+ * error the op is FAILED, and all calls on it are safe.  One system call; does not
+ * block.  Any thread; not a signal handler.
+ *
+ * Return: 0; -EBADF: @fd is not open; -EINVAL: it is no op's, or @ctx is no context;
+ * -EPERM: no right is left in it; -EMFILE: too many watch this op; -ENOSPC, -EDQUOT,
+ * -ENOMEM, -EIO: as aop_init_with().
+ */
+int aop_attach(struct aop *op, struct aop_ctx *ctx, int fd)
+{
+	int ret = check_ctx(ctx);
+
+	return ret ? op_ended(to_op(op), ret) : shared_attach(to_op(op), ctx, fd);
+}
+
+/**
+ * aop_attach_id() - get a handle on an op by its id
+ * @op: memory of the caller's, uninitialised, that stays where it is until dropped
+ * @ctx: an opened context
+ * @id: of aop_id()
+ * @rights: AOP_MAY_LOOK, AOP_MAY_CANCEL; 0: all that the op's mode allows
+ *
+ * Otherwise like aop_attach(); none when corked.
+ *
+ * Return: 0; -ENOENT: there is none that the caller may look at; -EACCES: it may be
+ * looked at, but not cancelled; -EPERM: the right to drive is not given by id; or as
+ * aop_attach().
+ */
+int aop_attach_id(struct aop *op, struct aop_ctx *ctx, uint64_t id, unsigned int rights)
+{
+	int ret = check_ctx(ctx);
+
+	return ret ? op_ended(to_op(op), ret) : shared_attach_id(to_op(op), ctx, id, rights);
+}
+
+union one_fd {
+	struct cmsghdr align;
+	char buf[CMSG_SPACE(sizeof(int))];
+};
+
+static int send_fd(int sock, int fd, bool moves)
+{
+	struct pollfd writable = { .fd = sock, .events = POLLOUT };
+	struct iovec iov = { .iov_base = (void *)"a", .iov_len = 1 };
+	union one_fd control = { 0 };
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.buf,
+		.msg_controllen = sizeof(control.buf),
+	};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &fd, sizeof(int));
+	while (sendmsg(sock, &msg, MSG_NOSIGNAL) < 0) {
+		if (errno == EINTR)
+			continue;
+		/* Somebody else filled it after we looked. */
+		if (moves && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+			poll(&writable, 1, -1);
+			continue;
+		}
+		return -errno;
+	}
+	return 0;
+}
+
+/* The right to drive cannot be taken back: see first whether sending can work. */
+static int may_send(int sock)
+{
+	struct pollfd p = { .fd = sock, .events = POLLOUT };
+	socklen_t len = sizeof(int);
+	int domain, ret;
+
+	if (getsockopt(sock, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0)
+		return -errno;
+	if (domain != AF_UNIX)
+		return -EINVAL;
+	if (poll(&p, 1, 0) < 0)
+		return -errno;
+	if (p.revents & (POLLERR | POLLHUP))
+		return -EPIPE;
+	if (p.revents & POLLOUT)
+		return 0;
+	ret = fcntl(sock, F_GETFL);
+	if (ret < 0)
+		return -errno;
+	return ret & O_NONBLOCK ? -EAGAIN : 0;
+}
+
+/**
+ * aop_pass() - send an op to another process
+ * @op: an op of an opened context
+ * @sock: a connected unix socket of any type
+ * @rights: AOP_MAY_*, which the receiver shall have; AOP_MAY_DRIVE moves to him
+ *
+ * For aop_take() at the other end: one byte with a descriptor.  Three system calls.
+ * May block as sendmsg() on @sock does.  An op whose right to drive is passed and then
+ * not taken, since the receiver is gone, ends FAILED, -EOWNERDEAD.
+ *
+ * Return: 0; -EAGAIN: @sock does not block and is full, and nothing moved; -EPIPE,
+ * -ECONNRESET: nobody receives; -ENOTSOCK, -EINVAL: not a unix socket;
+ * -ETOOMANYREFS: too many descriptors are on their way; or as aop_export().
+ */
+int aop_pass(struct aop *op, int sock, unsigned int rights)
+{
+	const bool moves = rights & AOP_MAY_DRIVE;
+	int fd, ret;
+
+	if (moves) {
+		ret = may_send(sock);
+		if (ret)
+			return ret;
+	}
+	fd = aop_export(op, rights);
+	if (fd < 0)
+		return fd;
+	ret = send_fd(sock, fd, moves);
+	close(fd);
+	return ret;
+}
+
+/* The first descriptor of a message; more than one nobody of us sends. */
+static int first_fd(struct msghdr *msg)
+{
+	struct cmsghdr *c;
+	int fd = -1, extra;
+	size_t i, n;
+
+	for (c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		for (i = 0; i < n; i++) {
+			memcpy(&extra, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+			if (fd < 0)
+				fd = extra;
+			else
+				close(extra);
+		}
+	}
+	return fd;
+}
+
+static int receive_fd(int sock)
+{
+	union {
+		struct cmsghdr align;
+		char buf[CMSG_SPACE(4 * sizeof(int)) + CMSG_SPACE(64)];
+	} control;
+	char byte;
+	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.buf,
+		.msg_controllen = sizeof(control.buf),
+	};
+	ssize_t n;
+	int fd;
+
+	do
+		n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	fd = first_fd(&msg);
+	if (fd >= 0)
+		return fd;
+	if (msg.msg_flags & MSG_CTRUNC)
+		return -EMFILE;
+	return n ? -EBADMSG : -EPIPE;
+}
+
+/**
+ * aop_take() - receive an op from another process
+ * @op: memory of the caller's, uninitialised, that stays where it is until dropped
+ * @ctx: an opened context
+ * @sock: the other end of what aop_pass() sends to
+ *
+ * Blocks as recvmsg() on @sock does.  Three system calls.  With an error the op is
+ * FAILED, and all calls on it are safe.
+ *
+ * Return: 0; -EAGAIN: @sock does not block and nothing is there; -EPIPE: the other
+ * end is closed; -EBADMSG: what came is no op; -EMFILE: no descriptor is left, and the
+ * op is lost; or as aop_attach().
+ */
+int aop_take(struct aop *op, struct aop_ctx *ctx, int sock)
+{
+	int ret = check_ctx(ctx);
+	int fd;
+
+	if (ret)
+		return op_ended(to_op(op), ret);
+	fd = receive_fd(sock);
+	if (fd < 0)
+		return op_ended(to_op(op), fd);
+	ret = aop_attach(op, ctx, fd);
+	close(fd);
+	return ret;
+}
