@@ -461,11 +461,12 @@ struct door {
 static void stay(struct aop_watch *w, const struct aop_status *st)
 {
 	struct door *d = (struct door *)w;
-	int n = ++d->inside;
+	int n;
 
+	see(w, st);		/* first: who sees the door taken also sees the call counted */
+	n = ++d->inside;
 	if (n > d->most)
 		d->most = n;
-	see(w, st);
 	while (!d->open)
 		sched_yield();
 	d->inside--;
