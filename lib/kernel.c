@@ -102,8 +102,9 @@ void op_unhook(struct op *op)
 	struct op *mine = op;
 
 	lock_take(&ctx->home.lock);
-	atomic_compare_exchange_strong_explicit(&ctx->table[AOP_HANDLE_SLOT(op->handle)], &mine, NULL,
-						memory_order_relaxed, memory_order_relaxed);
+	atomic_compare_exchange_strong_explicit(&ctx->table[AOP_HANDLE_SLOT(op->handle)], &mine,
+						NULL, memory_order_relaxed,
+						memory_order_relaxed);
 	lock_drop(&ctx->home.lock);
 }
 
