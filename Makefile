@@ -9,6 +9,7 @@
 #   tools/NAME.c          a program, build/tools/NAME; or several files, tools/NAME/*.c
 #   bench/NAME/*.c        a program, build/bench/NAME; `make bench` runs bench/run in a counting guest
 #   selftests/*.c         test programs, see selftests/Makefile
+#   selftests/native/*.c  test programs that need no /dev/aop, see selftests/native/Makefile
 #   docs/*.[1-9]          man pages
 # Programs are linked with libaop, libpthread, liburing, libzstd, and compiled with -Wall -Wextra -Werror.
 
@@ -37,7 +38,7 @@ help: ## this list
 	@echo
 	@echo "  KERNEL=6.1 | 6.12 | 6.1-rt | 6.12-rt   which kernel (6.1); the newest that apt offers"
 	@echo "  KERNELS=\"6.1 6.12\"                     which kernels 'make check' runs on"
-	@echo "  TESTS=\"name ...\"                       which test programs 'make check' runs (all)"
+	@echo "  TESTS=\"name ...\"                       which test programs 'make check' and 'check-native' run (all)"
 	@echo "  DESTDIR=, PREFIX=/usr/local            where 'make install' puts things"
 	@echo "  V=1                                    show the commands of the module's and the library's build"
 
@@ -82,9 +83,13 @@ vm: guest-deps ## a shell in a guest with the module loaded
 	@$(MAKE) --no-print-directory modules tools
 	@selftests/vm/run -k $(KERNEL) -m aop -t 86400 -- bash -i
 
-check: ## lint, then every test in a guest on each of KERNELS, then the demo
+check: ## lint, check-native, every test in a guest on each of KERNELS, the demo
 	@scripts/deps
 	@KERNELS="$(KERNELS)" TESTS="$(TESTS)" selftests/check
+
+check-native: ## the tests of libaop on this machine itself, with sanitizers and valgrind
+	@scripts/deps build native
+	@selftests/native/run $(TESTS)
 
 lint: ## static checks of everything
 	@KERNELS="$(KERNELS)" scripts/lint
@@ -111,5 +116,5 @@ modules_install: modules ## the module, below DESTDIR/lib/modules
 clean: ## remove build/ (kernels stay in the cache)
 	rm -rf build
 
-.PHONY: all help deps guest-deps modules lib tools selftests demo vm check lint behaviours bench install \
+.PHONY: all help deps guest-deps modules lib tools selftests demo vm check check-native lint behaviours bench install \
 	modules_install clean
