@@ -9,8 +9,6 @@
 
 #include "batch.h"
 
-#define MODE_BITS	0666
-
 /**
  * aop_result_fits() - may an op in this state have that result?
  * @state: from user space
@@ -86,7 +84,7 @@ static void publish(struct aop_run *run, struct aop_link *link, struct aop *op,
 
 static int check(const struct aop_create_entry *e)
 {
-	if (e->flags & ~AOP_CREATE_DETACHED || e->mask & ~AOP_EV_ALL || e->mode & ~MODE_BITS ||
+	if (e->flags & ~AOP_CREATE_DETACHED || e->mask & ~AOP_EV_ALL || e->mode & ~AOP_MODE_BITS ||
 	    !aop_result_fits(e->state, e->result))
 		return -EINVAL;
 	return 0;
@@ -269,7 +267,7 @@ long aop_ioctl_group(struct aop_ctx *ctx, void __user *arg)
 
 	if (ret)
 		return ret;
-	if (g.flags & ~AOP_GROUP_ALL_FLAGS || g.mask & ~AOP_EV_ALL || g.mode & ~MODE_BITS ||
+	if (g.flags & ~AOP_GROUP_ALL_FLAGS || g.mask & ~AOP_EV_ALL || g.mode & ~AOP_MODE_BITS ||
 	    !g.nr || g.nr > AOP_MAX_ENTRIES || !g.need || g.need > g.nr)
 		return -EINVAL;
 	members = kvmalloc_array(g.nr, sizeof(*members) + 1, AOP_GFP);

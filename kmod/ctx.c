@@ -73,7 +73,7 @@ static int ctx_open(struct inode *inode, struct file *file)
 	ctx = kzalloc(sizeof(*ctx), AOP_GFP);
 	if (!ctx)
 		return -ENOMEM;
-	ctx->home = aop_home_create();
+	ctx->home = aop_home_create(current_cred());
 	if (IS_ERR(ctx->home)) {
 		int ret = PTR_ERR(ctx->home);
 

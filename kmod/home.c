@@ -14,25 +14,28 @@
 #include "internal.h"
 
 /**
- * aop_home_create() - a home for the ops of the calling process
+ * aop_home_create() - a home for ops
+ * @cred: whose they are
+ *
+ * The calling process is shown as their creator.
  *
  * Context: may sleep.
  * Return: the home, with one reference, or an ERR_PTR: -ENOMEM.
  */
-struct aop_home *aop_home_create(void)
+struct aop_home *aop_home_create(const struct cred *cred)
 {
 	struct aop_home *home = kzalloc(sizeof(*home), AOP_GFP);
 
 	if (!home)
 		return ERR_PTR(-ENOMEM);
-	home->user = aop_user_get(current_euid());
+	home->user = aop_user_get(cred->euid);
 	if (!home->user) {
 		kfree(home);
 		return ERR_PTR(-ENOMEM);
 	}
 	spin_lock_init(&home->lock);
 	refcount_set(&home->ref, 1);
-	home->cred = get_current_cred();
+	home->cred = get_cred(cred);
 	home->pid = get_pid(task_tgid(current));
 	return home;
 }

@@ -39,7 +39,7 @@
 #include <linux/types.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
-#include <uapi/linux/aop.h>
+#include <linux/aop.h>
 
 struct aop;
 struct aop_ctx;
@@ -95,7 +95,7 @@ struct aop_home {
 	struct pid *pid;
 };
 
-struct aop_home *aop_home_create(void);
+struct aop_home *aop_home_create(const struct cred *cred);
 void aop_home_put(struct aop_home *home, unsigned int nr);
 
 /**
@@ -125,22 +125,6 @@ struct aop_link {
 	u32 index;
 	u8 mask;
 	u8 rights;
-};
-
-/**
- * struct aop_hook - told of each change of an op, under its home lock
- * @node: on op->hooks, under the home lock
- * @fired: links those that left op->hooks to be handled after the unlock
- * @func: gets the AOP_EV_* of the change; may remove the hook, may not sleep
- * @user: whose share of AOP_MAX_LINKS it takes
- */
-struct aop_hook {
-	union {
-		struct hlist_node node;
-		struct llist_node fired;
-	};
-	void (*func)(struct aop_run *run, struct aop *op, struct aop_hook *hook, u32 events);
-	struct aop_user *user;
 };
 
 /**
@@ -204,6 +188,7 @@ struct aop {
  * @parent: id, or 0
  * @deadline: or NULL
  * @group: or NULL
+ * @owner: or NULL, if it is not a driver that drives or drove it
  * @label: 0-terminated, may be empty
  *
  * Nothing of it changes once the op is known to others.
@@ -212,6 +197,7 @@ struct aop_extra {
 	u64 parent;
 	struct aop_deadline *deadline;
 	struct aop_group *group;
+	struct aop_owner *owner;
 	char label[];
 };
 
@@ -284,14 +270,7 @@ unsigned int aop_op_count(void);
 u32 aop_alloc(struct aop_home *home, struct aop **ops, u32 nr);
 int aop_alloc_extra(struct aop *op, const char *label, size_t len);
 void aop_free(struct aop *op);
-void aop_put(struct aop *op);
 void aop_put_locked(struct aop_run *run, struct aop *op);
-
-static inline struct aop *aop_get(struct aop *op)
-{
-	refcount_inc(&op->ref);
-	return op;
-}
 
 static inline unsigned int aop_word_state(u32 word)
 {
@@ -387,6 +366,17 @@ void aop_group_ask(struct aop *op);
 void aop_group_destroy(struct aop *op);
 void aop_group_fired(struct aop_run *run);
 void aop_group_shape(const struct aop *op, u32 *members, u32 *need);
+
+/* ---- driver.c: ops that drivers own -------------------------------------- */
+
+#define AOP_MODE_BITS	0666
+
+struct aop_owner *aop_owner_create(struct aop_home *home, struct aop_source *source,
+				   const struct aop_owner_ops *ops, void *priv,
+				   const struct aop_create_opts *opts);
+int aop_driver_init(void);
+void aop_driver_exit(void);
+bool aop_result_fits(u16 state, s64 result);
 
 /* ---- ring.c: slots and the ready ring ----------------------------------- */
 

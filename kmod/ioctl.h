@@ -76,7 +76,6 @@ u64 aop_host_ns(const struct aop_ctx *ctx, u64 ns);
 
 /* ---- the calls --------------------------------------------------------- */
 
-bool aop_result_fits(u16 state, s64 result);
 int aop_signal_batch(struct aop_ctx *ctx, void __user *entries, u32 size, u32 nr, u32 *done);
 
 long aop_ioctl_signal(struct aop_ctx *ctx, void __user *arg);

@@ -35,10 +35,15 @@ static int __init aop_init(void)
 	ret = aop_op_init();
 	if (ret)
 		goto registry;
-	ret = misc_register(&aop_device);
+	ret = aop_driver_init();
 	if (ret)
 		goto op;
+	ret = misc_register(&aop_device);
+	if (ret)
+		goto driver;
 	return 0;
+driver:
+	aop_driver_exit();
 op:
 	aop_op_exit();
 registry:
@@ -50,6 +55,7 @@ registry:
 static void __exit aop_exit(void)
 {
 	misc_deregister(&aop_device);
+	aop_driver_exit();
 	aop_op_exit();
 	aop_registry_exit();
 }

@@ -95,6 +95,7 @@ int aop_alloc_extra(struct aop *op, const char *label, size_t len)
 	extra->parent = 0;
 	extra->deadline = NULL;
 	extra->group = NULL;
+	extra->owner = NULL;
 	memcpy(extra->label, label, len);
 	extra->label[len] = 0;
 	op->extra = extra;
@@ -120,7 +121,10 @@ static void free_many(struct aop_home *home, struct aop **ops, u32 nr)
 	u32 i;
 
 	for (i = 0; i < nr; i++)
-		kfree(ops[i]->extra);
+		if (ops[i]->extra) {
+			kfree(ops[i]->extra->owner);
+			kfree(ops[i]->extra);
+		}
 	if (nr == 1)
 		kmem_cache_free(op_cache, ops[0]);
 	else
@@ -143,14 +147,31 @@ void aop_free(struct aop *op)
 }
 
 /**
+ * aop_get() - one more reference
+ * @op: the caller has one
+ *
+ * Context: any.
+ * Return: @op.
+ */
+struct aop *aop_get(struct aop *op)
+{
+	refcount_inc(&op->ref);
+	return op;
+}
+EXPORT_SYMBOL_GPL(aop_get);
+
+/**
  * aop_put() - drop a reference
  * @op: not used afterwards; no home lock is held
+ *
+ * Context: any, but a true hard interrupt of PREEMPT_RT.
  */
 void aop_put(struct aop *op)
 {
 	if (refcount_dec_and_test(&op->ref))
 		aop_free(op);
 }
+EXPORT_SYMBOL_GPL(aop_put);
 
 /**
  * aop_put_locked() - drop a reference with the home lock held

@@ -1,0 +1,619 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Ops that a driver owns: include/linux/aop.h, the owner's side.
+ *
+ * An owner is a part of its op's memory (aop_extra.owner), so that nothing here ever
+ * looks into memory of the driver: a module that goes without its ops is found, and
+ * its ops are ended, whatever it has done to its own data.
+ *
+ * A source is the home of its ops, with the list of those that are still owned.  It
+ * holds no module; what pins one is a cancel callback from before its work item is
+ * queued until that has returned.
+ *
+ * End and cancel.  The owner hangs a hook on its op, which queues the work item.  The
+ * function that ends the op takes the hook away under the home lock.  If the work
+ * item is neither queued nor running then (busy is false), it never will be, and
+ * that function releases the owner; else the work item does it at its end.
+ *
+ * Locks: home lock: aop_source.owners, and of an owner node, hook, busy, again, ended.
+ * sources_lock, a mutex: the list of all sources; outside of all others.
+ */
+#include <linux/completion.h>
+#include <linux/cred.h>
+#include <linux/hardirq.h>
+#include <linux/module.h>
+#include <linux/notifier.h>
+#include <linux/slab.h>
+
+#include "internal.h"
+
+/**
+ * struct aop_source - whoever creates ops in the kernel, for one user
+ * @home: of all of them
+ * @module: of the driver
+ * @ref: one of the driver, one of each owner that is not released
+ * @gone: @ref is 0
+ * @owners: of ops that have not been ended by the driver
+ * @closed: no more ops
+ * @all: on sources
+ */
+struct aop_source {
+	struct aop_home *home;
+	struct module *module;
+	refcount_t ref;
+	struct completion gone;
+	struct list_head owners;
+	bool closed;
+	struct list_head all;
+};
+
+/**
+ * struct aop_owner - the right of a driver to drive one op
+ * @op: a reference, until it is released
+ * @source: or NULL, if the owner is a part of aop itself
+ * @ops: not NULL; not touched once @ended and not @busy
+ * @priv: the driver's
+ * @node: on aop_source.owners
+ * @hook: on the op
+ * @work: calls @ops->cancel
+ * @late: what an interrupt wanted that may not take the home lock
+ * @result: the same
+ * @state: the same
+ * @busy: the work item is queued or runs, and the module is pinned
+ * @again: there was another reason meanwhile
+ * @ended: the driver has let go
+ */
+struct aop_owner {
+	struct aop *op;
+	struct aop_source *source;
+	const struct aop_owner_ops *ops;
+	void *priv;
+	struct list_head node;
+	struct aop_hook hook;
+	struct work_struct work;
+	struct llist_node late;
+	s64 result;
+	u8 state;
+	bool busy;
+	bool again;
+	bool ended;
+};
+
+#define REASONS	(AOP_EV_ASKED | AOP_EV_ORPHAN | AOP_EV_FINAL)
+
+static const struct aop_owner_ops no_ops;
+
+static LIST_HEAD(sources);
+static DEFINE_MUTEX(sources_lock);
+
+static LLIST_HEAD(late);
+static void late_work(struct work_struct *work);
+static DECLARE_WORK(late_item, late_work);
+
+/* ---- sources ----------------------------------------------------------- */
+
+static void source_put(struct aop_source *source)
+{
+	if (refcount_dec_and_test(&source->ref))
+		complete(&source->gone);
+}
+
+/**
+ * __aop_source_create() - aop_source_create(), for a module
+ * @module: of the driver
+ * @cred: whose ops they are
+ *
+ * Context: may sleep.
+ * Return: the source; ERR_PTR(-ENOMEM).
+ */
+struct aop_source *__aop_source_create(struct module *module, const struct cred *cred)
+{
+	struct aop_source *source = kzalloc(sizeof(*source), AOP_GFP);
+
+	if (!source)
+		return ERR_PTR(-ENOMEM);
+	source->home = aop_home_create(cred);
+	if (IS_ERR(source->home)) {
+		kfree(source);
+		return ERR_PTR(-ENOMEM);
+	}
+	source->module = module;
+	refcount_set(&source->ref, 1);
+	init_completion(&source->gone);
+	INIT_LIST_HEAD(&source->owners);
+	mutex_lock(&sources_lock);
+	list_add(&source->all, &sources);
+	mutex_unlock(&sources_lock);
+	return source;
+}
+EXPORT_SYMBOL_GPL(__aop_source_create);
+
+/* ---- life of an owner -------------------------------------------------- */
+
+/* Nothing calls the driver any more.  No lock is held. */
+static void release(struct aop_owner *owner)
+{
+	struct aop_source *source = owner->source;
+
+	if (owner->ops->release)
+		owner->ops->release(owner->priv);
+	/* The owner may go with its op. */
+	aop_put(owner->op);
+	if (source)
+		source_put(source);
+}
+
+static void call_cancel(struct work_struct *work)
+{
+	struct aop_owner *owner = container_of(work, struct aop_owner, work);
+	struct module *module = owner->source ? owner->source->module : NULL;
+	struct aop_home *home = owner->op->home;
+	bool cookie, ended;
+	u32 why;
+
+	for (;;) {
+		spin_lock_irq(&home->lock);
+		ended = owner->ended;
+		if (ended || !owner->again) {
+			owner->busy = false;
+			break;
+		}
+		owner->again = false;
+		why = aop_level(owner->op) & REASONS;
+		spin_unlock_irq(&home->lock);
+		if (!why)
+			continue;
+		cookie = aop_begin_signalling();
+		owner->ops->cancel(owner, owner->priv, why);
+		aop_end_signalling(cookie);
+	}
+	spin_unlock_irq(&home->lock);
+	/* If it has not ended, it may be ended and freed by now. */
+	if (ended)
+		release(owner);
+	module_put(module);
+}
+
+static void owner_hook(struct aop_run *run, struct aop *op, struct aop_hook *hook, u32 events)
+{
+	struct aop_owner *owner = container_of(hook, struct aop_owner, hook);
+
+	if (!(events & REASONS) || !owner->ops->cancel)
+		return;
+	if (!owner->busy) {
+		/* One that is going has to end its ops anyway. */
+		if (owner->source && !try_module_get(owner->source->module))
+			return;
+		owner->busy = true;
+		queue_work(aop_wq, &owner->work);
+	}
+	owner->again = true;
+}
+
+static int check_opts(const struct aop_create_opts *opts, size_t *len)
+{
+	*len = opts->label ? strnlen(opts->label, AOP_LABEL_SIZE) : 0;
+	if (*len == AOP_LABEL_SIZE)
+		return -ENAMETOOLONG;
+	if (opts->flags & ~AOP_CREATE_DETACHED || opts->mode & ~AOP_MODE_BITS ||
+	    opts->state > AOP_RUNNING || opts->deadline < 0)
+		return -EINVAL;
+	return 0;
+}
+
+/**
+ * aop_owner_create() - aop_create(), on any home
+ * @home: of the op
+ * @source: or NULL: what owns it is a part of aop itself
+ * @ops: as there
+ * @priv: as there
+ * @opts: as there
+ *
+ * Context: may sleep.
+ * Return: as there.
+ */
+struct aop_owner *aop_owner_create(struct aop_home *home, struct aop_source *source,
+				   const struct aop_owner_ops *ops, void *priv,
+				   const struct aop_create_opts *opts)
+{
+	struct aop_owner *owner;
+	struct aop *op;
+	size_t len;
+	int ret = check_opts(opts, &len);
+
+	if (ret)
+		return ERR_PTR(ret);
+	if (!aop_alloc(home, &op, 1))
+		return ERR_PTR(-ENOMEM);
+	aop_birth(op, ktime_get_ns(), opts->state, 0);
+	op->detached = opts->flags & AOP_CREATE_DETACHED;
+	op->owned = true;
+	op->mode = opts->mode;
+	ret = aop_alloc_extra(op, opts->label, len);
+	if (ret)
+		goto put;
+	ret = -ENOMEM;
+	owner = kzalloc(sizeof(*owner), AOP_GFP);
+	if (!owner)
+		goto put;
+	op->extra->owner = owner;
+	op->extra->parent = opts->parent;
+	owner->op = op;
+	owner->source = source;
+	owner->ops = ops ?: &no_ops;
+	owner->priv = priv;
+	owner->hook.func = owner_hook;
+	owner->hook.user = home->user;
+	INIT_WORK(&owner->work, call_cancel);
+
+	spin_lock_irq(&home->lock);
+	if (source && source->closed) {
+		spin_unlock_irq(&home->lock);
+		ret = -ESHUTDOWN;
+		goto put;
+	}
+	/* Cannot fail: nobody else can have joined it. */
+	WARN_ON_ONCE(aop_hook_locked(op, &owner->hook));
+	if (source) {
+		refcount_inc(&source->ref);
+		list_add(&owner->node, &source->owners);
+	}
+	spin_unlock_irq(&home->lock);
+
+	if (opts->deadline) {
+		/* From now on it may end, and tell the driver so. */
+		ret = aop_deadline_start(op, ktime_to_ns(opts->deadline));
+		if (ret) {
+			owner->ops = &no_ops;
+			aop_let_go(owner);
+			return ERR_PTR(ret);
+		}
+	}
+	aop_register(op);
+	return owner;
+put:
+	aop_put(op);
+	return ERR_PTR(ret);
+}
+
+/**
+ * aop_create() - an op, owned by the calling driver
+ * @source: of it
+ * @ops: or NULL; must stay until the op has been released
+ * @priv: for @ops
+ * @opts: how it begins
+ *
+ * Nobody watches it yet, and until somebody has, it does not count as abandoned.
+ * With a deadline, @ops->cancel may be called before this returns.
+ *
+ * Context: may sleep.
+ * Return: its owner, until the driver ends it; or an ERR_PTR: -EINVAL or -ENAMETOOLONG
+ * for @opts, -ENOMEM, -ESHUTDOWN when the source is being destroyed.
+ */
+struct aop_owner *aop_create(struct aop_source *source, const struct aop_owner_ops *ops,
+			     void *priv, const struct aop_create_opts *opts)
+{
+	return aop_owner_create(source->home, source, ops, priv, opts);
+}
+EXPORT_SYMBOL_GPL(aop_create);
+
+/**
+ * aop_owner_op() - the op that an owner drives
+ * @owner: not ended
+ *
+ * Context: any.
+ * Return: the op; no reference of its own comes with it: it stays while the owner does.
+ */
+struct aop *aop_owner_op(const struct aop_owner *owner)
+{
+	return owner->op;
+}
+EXPORT_SYMBOL_GPL(aop_owner_op);
+
+/* ---- driving ----------------------------------------------------------- */
+
+/*
+ * With PREEMPT_RT the home lock sleeps.  Drivers whose handlers are threads there, as
+ * all are by default, never notice; who asked for a true hard interrupt is told.
+ */
+static bool wrong_context(void)
+{
+	if (!IS_ENABLED(CONFIG_PREEMPT_RT))
+		return false;
+	return WARN_ONCE(in_hardirq() || irqs_disabled(),
+			 "aop: an op is driven from a hard interrupt\n");
+}
+
+/*
+ * The owner lets go.  CANCELLED with 0 is with the requested reason.  Returns whether
+ * the caller has to release the owner after the unlock; else the work item does.
+ */
+static bool end_locked(struct aop_run *run, struct aop_owner *owner, u8 state, u8 flags,
+		       s64 result, int *ret)
+{
+	struct aop *op = owner->op;
+
+	/* First, so that it is not told of its own end. */
+	if (likely(!hlist_unhashed(&owner->hook.node)))
+		aop_unhook_locked(op, &owner->hook);
+	if (owner->source)
+		list_del(&owner->node);
+	if (state == AOP_CANCELLED && !result)
+		result = op->reason ?: -ECANCELED;
+	*ret = aop_end_owned_locked(run, op, state, flags, result);
+	owner->ended = true;
+	return !owner->busy;
+}
+
+static int end(struct aop_owner *owner, u8 state, u8 flags, s64 result)
+{
+	struct aop_run run AOP_UNINIT;
+	bool idle;
+	int ret;
+
+	aop_run_begin(&run);
+	aop_run_lock(&run, owner->op->home);
+	idle = end_locked(&run, owner, state, flags, result, &ret);
+	aop_run_end(&run);
+	if (idle)
+		release(owner);
+	return ret;
+}
+
+static void late_work(struct work_struct *work)
+{
+	struct aop_owner *owner, *next;
+
+	llist_for_each_entry_safe(owner, next, llist_reverse_order(llist_del_all(&late)), late)
+		end(owner, owner->state, 0, owner->result);
+}
+
+static int end_here(struct aop_owner *owner, u8 state, s64 result)
+{
+	if (likely(!wrong_context()))
+		return end(owner, state, 0, result);
+	owner->state = state;
+	owner->result = result;
+	llist_add(&owner->late, &late);
+	queue_work(aop_wq, &late_item);
+	return 0;
+}
+
+/**
+ * aop_start() - accept a pending op
+ * @owner: of it
+ *
+ * From now on a cancel is only a request.
+ *
+ * Context: any.
+ * Return: 0; -EALREADY when it is final, and the driver has to end it all the same, to
+ * let go; -EINVAL when it runs already; -EWOULDBLOCK in a hard interrupt of PREEMPT_RT.
+ */
+int aop_start(struct aop_owner *owner)
+{
+	struct aop *op = owner->op;
+	struct aop_run run AOP_UNINIT;
+	int ret;
+
+	if (wrong_context())
+		return -EWOULDBLOCK;
+	aop_run_begin(&run);
+	aop_run_lock(&run, op->home);
+	ret = aop_start_locked(&run, op);
+	aop_run_end(&run);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(aop_start);
+
+/**
+ * aop_progress() - new details, same state
+ * @owner: of the op
+ * @done: so far
+ * @total: at the end, or 0 when not known
+ *
+ * Context: any.
+ * Return: 0; -EALREADY when it is final, see aop_start(); -EWOULDBLOCK in a hard
+ * interrupt of PREEMPT_RT.
+ */
+int aop_progress(struct aop_owner *owner, u64 done, u64 total)
+{
+	struct aop *op = owner->op;
+	struct aop_run run AOP_UNINIT;
+	int ret;
+
+	if (wrong_context())
+		return -EWOULDBLOCK;
+	aop_run_begin(&run);
+	aop_run_lock(&run, op->home);
+	ret = aop_progress_locked(&run, op, done, total);
+	aop_run_end(&run);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(aop_progress);
+
+/**
+ * aop_done() - end an op well
+ * @owner: of it; gone afterwards, whatever this returns
+ * @result: for the watchers
+ *
+ * Races with a deadline, with the cancel of a pending op and with nothing else: the
+ * first wins.  May call the driver's release.
+ *
+ * Context: any.  In a true hard interrupt of PREEMPT_RT a work item ends it instead,
+ * after one warning.
+ * Return: 0; -EALREADY when it had ended before.
+ */
+int aop_done(struct aop_owner *owner, s64 result)
+{
+	return end_here(owner, AOP_DONE, result);
+}
+EXPORT_SYMBOL_GPL(aop_done);
+
+/**
+ * aop_fail() - end an op with an error
+ * @owner: of it; gone afterwards, whatever this returns
+ * @error: a negative errno
+ *
+ * Context: as aop_done().
+ * Return: as aop_done().
+ */
+int aop_fail(struct aop_owner *owner, int error)
+{
+	if (WARN_ON_ONCE(!aop_result_fits(AOP_FAILED, error)))
+		error = -EIO;
+	return end_here(owner, AOP_FAILED, error);
+}
+EXPORT_SYMBOL_GPL(aop_fail);
+
+/**
+ * aop_cancelled() - end an op because a cancel was requested
+ * @owner: of it; gone afterwards, whatever this returns
+ * @reason: negative; 0: the requested one, and -ECANCELED if there was no request
+ *
+ * Context: as aop_done().
+ * Return: as aop_done().
+ */
+int aop_cancelled(struct aop_owner *owner, s32 reason)
+{
+	if (WARN_ON_ONCE(reason > 0))
+		reason = 0;
+	return end_here(owner, AOP_CANCELLED, reason);
+}
+EXPORT_SYMBOL_GPL(aop_cancelled);
+
+/**
+ * aop_let_go() - drive an op no longer
+ * @owner: of it; gone afterwards.  An op that is not final fails with -EOWNERDEAD, by
+ *	the system
+ *
+ * Context: any, but a true hard interrupt of PREEMPT_RT.
+ */
+void aop_let_go(struct aop_owner *owner)
+{
+	end(owner, AOP_FAILED, AOP_F_SYSTEM, -EOWNERDEAD);
+}
+EXPORT_SYMBOL_GPL(aop_let_go);
+
+/**
+ * aop_asked() - was a cancel requested?
+ * @owner: of the op
+ *
+ * Context: any; takes no lock.
+ * Return: the negative reason, or 0.
+ */
+s32 aop_asked(const struct aop_owner *owner)
+{
+	if (!(aop_level(owner->op) & AOP_EV_ASKED))
+		return 0;
+	return READ_ONCE(owner->op->reason);
+}
+EXPORT_SYMBOL_GPL(aop_asked);
+
+/* ---- drivers that go --------------------------------------------------- */
+
+/* Ends what the driver has not.  Returns how many that were. */
+static unsigned int end_rest(struct aop_source *source, bool gone)
+{
+	struct aop_home *home = source->home;
+	struct aop_run run AOP_UNINIT;
+	struct aop_owner *owner;
+	unsigned int nr = 0;
+	struct aop *op;
+	bool idle;
+	int ret;
+
+	for (;;) {
+		aop_run_begin(&run);
+		aop_run_lock(&run, home);
+		source->closed = true;
+		owner = list_first_entry_or_null(&source->owners, struct aop_owner, node);
+		if (!owner)
+			break;
+		op = aop_get(owner->op);
+		idle = !owner->busy;
+		if (idle) {
+			if (gone)
+				owner->ops = &no_ops;
+			end_locked(&run, owner, AOP_FAILED, AOP_F_SYSTEM, -EOWNERDEAD, &ret);
+			nr++;
+		} else if (!hlist_unhashed(&owner->hook.node)) {
+			/* This cancel is the last one.  It may well end the op. */
+			aop_unhook_locked(op, &owner->hook);
+		}
+		aop_run_end(&run);
+		if (idle)
+			release(owner);
+		else
+			flush_work(&owner->work);
+		aop_put(op);
+		cond_resched();
+	}
+	aop_run_end(&run);
+	return nr;
+}
+
+static void destroy(struct aop_source *source, bool gone)
+{
+	unsigned int nr = end_rest(source, gone);
+
+	if (nr)
+		pr_warn("aop: %s has left %u operations unfinished: they fail now\n",
+			module_name(source->module), nr);
+	source_put(source);
+	wait_for_completion(&source->gone);
+	aop_home_put(source->home, 1);
+	kfree(source);
+}
+
+/**
+ * aop_source_destroy() - a driver has no more ops for a user
+ * @source: not used afterwards
+ *
+ * The driver has ended all of them, and nothing of it that could end one runs any
+ * more.  What it has forgotten fails with -EOWNERDEAD, by the system, and one line in
+ * the log says so.  When this returns, no callback of an op of this source runs or
+ * will be called.
+ *
+ * Context: may sleep; not in a callback of an op of the source.
+ */
+void aop_source_destroy(struct aop_source *source)
+{
+	mutex_lock(&sources_lock);
+	list_del(&source->all);
+	mutex_unlock(&sources_lock);
+	destroy(source, false);
+}
+EXPORT_SYMBOL_GPL(aop_source_destroy);
+
+/* Comes after the module's exit function, and before its memory is freed. */
+static int module_changed(struct notifier_block *nb, unsigned long event, void *data)
+{
+	struct aop_source *source, *next;
+	LIST_HEAD(left);
+
+	if (event != MODULE_STATE_GOING)
+		return NOTIFY_DONE;
+	mutex_lock(&sources_lock);
+	list_for_each_entry_safe(source, next, &sources, all)
+		if (source->module == data)
+			list_move(&source->all, &left);
+	mutex_unlock(&sources_lock);
+	list_for_each_entry_safe(source, next, &left, all)
+		destroy(source, true);
+	return NOTIFY_OK;
+}
+
+static struct notifier_block module_notifier = {
+	.notifier_call = module_changed,
+};
+
+int __init aop_driver_init(void)
+{
+	return register_module_notifier(&module_notifier);
+}
+
+/* Drivers use symbols of this module: none is left. */
+void aop_driver_exit(void)
+{
+	unregister_module_notifier(&module_notifier);
+}
