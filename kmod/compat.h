@@ -28,4 +28,11 @@ static inline void aop_hrtimer_setup(struct hrtimer *timer,
 #endif
 }
 
+/* Of a string in a trace event, whose source has been an argument once. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 10, 0)
+#define aop_assign_str(dst, ...)	__assign_str(dst, __VA_ARGS__)
+#else
+#define aop_assign_str(dst, ...)	__assign_str(dst)
+#endif
+
 #endif /* AOP_COMPAT_H */

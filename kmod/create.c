@@ -8,6 +8,7 @@
 #include <linux/slab.h>
 
 #include "batch.h"
+#include "trace.h"
 
 /**
  * aop_result_fits() - may an op in this state have that result?
@@ -28,12 +29,10 @@ bool aop_result_fits(u16 state, s64 result)
 	}
 }
 
-static int make_extra(struct aop_ctx *ctx, struct aop_run *run, struct aop *op,
-		      const struct aop_create_entry *e, const struct aop_group_opts *group)
+static int copy_label(struct aop *op, const struct aop_create_entry *e)
 {
 	char label[AOP_LABEL_SIZE] AOP_UNINIT;
 	long len = 0;
-	int ret;
 
 	if (e->label) {
 		len = strncpy_from_user(label, u64_to_user_ptr(e->label), sizeof(label));
@@ -42,10 +41,21 @@ static int make_extra(struct aop_ctx *ctx, struct aop_run *run, struct aop *op,
 		if (len == sizeof(label))
 			return -ENAMETOOLONG;
 	}
-	ret = aop_alloc_extra(op, label, len);
-	if (ret)
+	return aop_alloc_extra(op, label, len);
+}
+
+static int make_extra(struct aop_ctx *ctx, struct aop_run *run, struct aop *op,
+		      const struct aop_create_entry *e, const struct aop_group_opts *group)
+{
+	int ret = copy_label(op, e);
+
+	if (ret) {
+		op->id = 0;	/* no event tells of it, see trace.h */
 		return ret;
+	}
 	op->extra->parent = e->parent;
+	/* From here on it can be ended: by its members, by its deadline. */
+	trace_aop_create(op);
 	if (group) {
 		ret = aop_group_setup(run, op, group);
 		if (ret)
@@ -66,6 +76,7 @@ static int make(struct aop_ctx *ctx, struct aop_run *run, struct aop *op,
 	op->mode = e->mode;
 	if (e->label | e->parent | e->deadline || group)
 		return make_extra(ctx, run, op, e, group);
+	trace_aop_create(op);
 	return 0;
 }
 

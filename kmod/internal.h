@@ -516,4 +516,9 @@ long aop_ioctl(struct aop_ctx *ctx, unsigned int cmd, void __user *arg);
 int aop_fd_attach(struct aop_run *run, struct aop_link *link, struct file *file,
 		  const struct aop_attach_entry *entry);
 
+/* ---- debugfs.c: counters ------------------------------------------------ */
+
+void aop_debugfs_init(void);
+void aop_debugfs_exit(void);
+
 #endif /* AOP_INTERNAL_H */

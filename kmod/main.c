@@ -41,6 +41,7 @@ static int __init aop_init(void)
 	ret = misc_register(&aop_device);
 	if (ret)
 		goto driver;
+	aop_debugfs_init();
 	return 0;
 driver:
 	aop_driver_exit();
@@ -54,6 +55,7 @@ registry:
 /* Every open file holds the module, so no context and no fd of an op is left. */
 static void __exit aop_exit(void)
 {
+	aop_debugfs_exit();
 	misc_deregister(&aop_device);
 	aop_driver_exit();
 	aop_op_exit();

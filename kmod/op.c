@@ -23,6 +23,7 @@
 
 #include "internal.h"
 #include "slot.h"
+#include "trace.h"
 
 struct workqueue_struct *aop_wq;
 static struct kmem_cache *op_cache;
@@ -120,11 +121,13 @@ static void free_many(struct aop_home *home, struct aop **ops, u32 nr)
 {
 	u32 i;
 
-	for (i = 0; i < nr; i++)
+	for (i = 0; i < nr; i++) {
+		trace_aop_release(ops[i]);
 		if (ops[i]->extra) {
 			kfree(ops[i]->extra->owner);
 			kfree(ops[i]->extra);
 		}
+	}
 	if (nr == 1)
 		kmem_cache_free(op_cache, ops[0]);
 	else
@@ -337,6 +340,7 @@ static void changed(struct aop_run *run, struct aop *op, u32 word, u32 events)
 	u32 seq = op->seq + 2;
 	struct aop_link *link;
 
+	trace_aop_change(op, word, seq);
 	events |= AOP_EV_CHANGE;
 	hlist_for_each_entry(link, &op->links, node) {
 		aop_slot_lock(link->slot, seq);
@@ -365,6 +369,7 @@ static void progressed(struct aop_run *run, struct aop *op)
 	u32 seq = op->seq + 2;
 	struct aop_link *link;
 
+	trace_aop_change(op, op->word, seq);
 	hlist_for_each_entry(link, &op->links, node) {
 		aop_slot_lock(link->slot, seq);
 		aop_slot_time(link, op);
@@ -499,6 +504,7 @@ int aop_cancel_locked(struct aop_run *run, struct aop *op, s32 reason)
 {
 	u32 state = aop_word_state(op->word);
 
+	trace_aop_cancel(op, reason);
 	if (AOP_FINAL(state))
 		return AOP_TOO_LATE;
 	if (state == AOP_PENDING) {

@@ -20,6 +20,7 @@
 
 #include "internal.h"
 #include "ioctl.h"
+#include "trace.h"
 
 struct aop_file {
 	struct aop *op;
@@ -76,7 +77,9 @@ static ssize_t opfd_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	if (!aop_is_final(op)) {
 		if (file->f_flags & O_NONBLOCK || iocb->ki_flags & IOCB_NOWAIT)
 			return -EAGAIN;
+		trace_aop_wait_begin(op->id, 1, 1, AOP_FOREVER_NS);
 		ret = wait_event_freezable(op->wq, aop_is_final(op));
+		trace_aop_wait_end(op->id, 1, ret);
 		if (ret)
 			return ret;
 	}

@@ -24,6 +24,7 @@
 
 #include "internal.h"
 #include "ioctl.h"
+#include "trace.h"
 
 struct waiter {
 	struct task_struct *task;
@@ -159,9 +160,11 @@ static int hang_and_sleep(struct aop_ctx *ctx, struct wait_hook *hooks,
 		.missing = ATOMIC_INIT(w->need),
 	};
 	unsigned long flags;
+	u64 id = w->nr ? hooks[0].op->id : 0;
 	int ret = 0;
 	u32 i;
 
+	trace_aop_wait_begin(id, w->nr, w->need, w->deadline);
 	for (i = 0; i < w->nr && !ret; i++) {
 		struct wait_hook *h = &hooks[i];
 		struct aop *op = h->op;
@@ -189,6 +192,7 @@ static int hang_and_sleep(struct aop_ctx *ctx, struct wait_hook *hooks,
 			aop_unhook_locked(op, &h->hook);
 		spin_unlock_irqrestore(&op->home->lock, flags);
 	}
+	trace_aop_wait_end(id, w->nr, ret);
 	return ret;
 }
 

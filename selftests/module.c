@@ -4,45 +4,12 @@
  * nothing is, and comes again.
  *
  * Needs a kernel where nobody else uses /dev/aop at that time, and the module's
- * file to load it again: $AOP_KO, or what was built beside this program for the
- * kernel that runs.  It says so when one is missing.
+ * file to load it again (reload.h).  It says so when one is missing.
  */
 #include "behave.h"
+#include "reload.h"
 
-#include <libgen.h>
-#include <limits.h>
 #include <sys/epoll.h>
-#include <sys/utsname.h>
-
-static const char *module_file(void)
-{
-	static char path[PATH_MAX + 128];
-	char self[PATH_MAX] = "";
-	struct utsname u;
-
-	if (getenv("AOP_KO"))
-		return getenv("AOP_KO");
-	if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0 || uname(&u))
-		return NULL;
-	snprintf(path, sizeof(path), "%s/../%s/aop.ko", dirname(self), u.release);
-	return access(path, R_OK) ? NULL : path;
-}
-
-static int unload(void)
-{
-	return syscall(SYS_delete_module, "aop", O_NONBLOCK) ? -errno : 0;
-}
-
-static int load(void)
-{
-	int fd = open(module_file(), O_RDONLY | O_CLOEXEC), ret;
-
-	if (fd < 0)
-		return -errno;
-	ret = syscall(SYS_finit_module, fd, "", 0) ? -errno : 0;
-	close(fd);
-	return ret;
-}
 
 static long long users(void)
 {
