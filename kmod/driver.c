@@ -26,6 +26,7 @@
 #include <linux/slab.h>
 
 #include "internal.h"
+#include "trace.h"
 
 /**
  * struct aop_source - whoever creates ops in the kernel, for one user
@@ -230,14 +231,17 @@ struct aop_owner *aop_owner_create(struct aop_home *home, struct aop_source *sou
 	op->owned = true;
 	op->mode = opts->mode;
 	ret = aop_alloc_extra(op, opts->label, len);
-	if (ret)
+	if (ret) {
+		op->id = 0;	/* no event tells of it, see trace.h */
 		goto put;
+	}
+	op->extra->parent = opts->parent;
+	trace_aop_create(op);
 	ret = -ENOMEM;
 	owner = kzalloc(sizeof(*owner), AOP_GFP);
 	if (!owner)
 		goto put;
 	op->extra->owner = owner;
-	op->extra->parent = opts->parent;
 	owner->op = op;
 	owner->source = source;
 	owner->ops = ops ?: &no_ops;
