@@ -26,7 +26,7 @@ extern "C" {
 struct aop_info {
 	uint32_t size;
 	uint32_t watchers;		/* handles, descriptors and groups that may look */
-	struct aop_status st;		/* id, seq, state, flags, reason, result, done, total, time */
+	struct aop_status st;		/* but for gen and data */
 	uint64_t created;		/* st.time of a final op is when it ended */
 	uint64_t started;		/* 0: not accepted yet */
 	uint64_t deadline;		/* 0: none */
