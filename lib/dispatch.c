@@ -118,7 +118,7 @@ static void narrow(struct aop_ctx *ctx, struct op *op)
 		e.mask |= watch_wants(w);
 	if (!(op->mask & ~e.mask) || s.state >= AOP_DONE)
 		return;
-	if (!kernel_batch(ctx, AOP_IOC_MODIFY, &e, sizeof(e), 1) && !e.ret)
+	if (!kernel_call(ctx, AOP_IOC_MODIFY_ONE, &e))
 		op->mask = e.mask;
 }
 
