@@ -360,4 +360,7 @@ const char *aop_state_name(enum aop_state s);
 #ifdef __cplusplus
 }
 #endif
+
+#include <aop/loop.h>
+
 #endif /* AOP_H */
