@@ -76,7 +76,7 @@ void timers_close(struct aop_loop *l)
  *
  * It ends DONE, 0; or CANCELLED, at once, when that is asked for or nobody watches any
  * more.  Timers end in the order of their times, those of one time in the order in which
- * they were begun, and never early.
+ * they were begun (if none was moved), and never early.
  *
  * Return: &@tm->op; FAILED -EINVAL: @l is NULL; -ESHUTDOWN: the loop is being closed.
  */
