@@ -61,7 +61,7 @@ int aop_deadline_start(struct aop *op, u64 host_ns)
 
 	if (!deadline)
 		return -ENOMEM;
-	aop_hrtimer_setup(&deadline->timer, deadline_expired);
+	aop_hrtimer_setup(&deadline->timer, deadline_expired, HRTIMER_MODE_ABS_SOFT);
 	INIT_WORK(&deadline->free, free_work);
 	deadline->op = op;
 	op->extra->deadline = deadline;

@@ -36,6 +36,7 @@
  * @gone: @ref is 0
  * @owners: of ops that have not been ended by the driver
  * @closed: no more ops
+ * @drained: all have been released
  * @all: on sources
  */
 struct aop_source {
@@ -45,6 +46,7 @@ struct aop_source {
 	struct completion gone;
 	struct list_head owners;
 	bool closed;
+	bool drained;
 	struct list_head all;
 };
 
@@ -556,6 +558,34 @@ static unsigned int end_rest(struct aop_source *source, bool gone)
 	return nr;
 }
 
+static void drain(struct aop_source *source)
+{
+	if (source->drained)
+		return;
+	source->drained = true;
+	source_put(source);
+	wait_for_completion(&source->gone);
+}
+
+/**
+ * aop_source_drain() - wait until a driver has ended all ops of a source
+ * @source: gives no more ops; only to be destroyed
+ *
+ * For the driver that has made sure that they will be ended, but not that whoever does
+ * so is not just at it.  When this returns, no callback of an op of this source runs
+ * or will be called.
+ *
+ * Context: may sleep; not in a callback of an op of the source.
+ */
+void aop_source_drain(struct aop_source *source)
+{
+	spin_lock_irq(&source->home->lock);
+	source->closed = true;
+	spin_unlock_irq(&source->home->lock);
+	drain(source);
+}
+EXPORT_SYMBOL_GPL(aop_source_drain);
+
 static void destroy(struct aop_source *source, bool gone)
 {
 	unsigned int nr = end_rest(source, gone);
@@ -563,8 +593,7 @@ static void destroy(struct aop_source *source, bool gone)
 	if (nr)
 		pr_warn("aop: %s has left %u operations unfinished: they fail now\n",
 			module_name(source->module), nr);
-	source_put(source);
-	wait_for_completion(&source->gone);
+	drain(source);
 	aop_home_put(source->home, 1);
 	kfree(source);
 }
@@ -574,9 +603,9 @@ static void destroy(struct aop_source *source, bool gone)
  * @source: not used afterwards
  *
  * The driver has ended all of them, and nothing of it that could end one runs any
- * more.  What it has forgotten fails with -EOWNERDEAD, by the system, and one line in
- * the log says so.  When this returns, no callback of an op of this source runs or
- * will be called.
+ * more: see aop_source_drain().  What it has forgotten fails with -EOWNERDEAD, by the
+ * system, and one line in the log says so.  When this returns, no callback of an op of
+ * this source runs or will be called.
  *
  * Context: may sleep; not in a callback of an op of the source.
  */

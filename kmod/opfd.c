@@ -20,13 +20,12 @@
 
 #include "internal.h"
 #include "ioctl.h"
-#include "link.h"
 #include "trace.h"
 
 struct aop_file {
 	struct aop *op;
 	u32 rights;
-	bool crowded;		/* see aop_poll_queue() */
+	bool crowded;		/* see aop_poll_wait() */
 };
 
 static int opfd_release(struct inode *inode, struct file *file)
@@ -50,12 +49,9 @@ static int opfd_release(struct inode *inode, struct file *file)
 static __poll_t opfd_poll(struct file *file, poll_table *wait)
 {
 	struct aop_file *af = file->private_data;
-	__poll_t events = 0;
 
-	if (!poll_does_not_wait(wait))
-		aop_poll_queue(file, &af->op->wq, wait, &af->crowded);
-	if (READ_ONCE(af->crowded))
-		events |= EPOLLERR;
+	__poll_t events = aop_poll_wait(file, &af->op->wq, wait, &af->crowded);
+
 	/* On the queue before the state.  Pairs with wq_has_sleeper() in changed(). */
 	smp_mb();
 	if (!(READ_ONCE(af->rights) & AOP_MAY_LOOK))
@@ -133,6 +129,95 @@ static const struct file_operations opfd_fops = {
 	.show_fdinfo = opfd_show_fdinfo,
 };
 
+/* A file without rights, which nobody knows yet; with a reference on the op. */
+static struct file *opfd_create(struct aop *op)
+{
+	struct aop_file *af = kzalloc(sizeof(*af), AOP_GFP);
+	struct file *file;
+
+	if (!af)
+		return ERR_PTR(-ENOMEM);
+	file = anon_inode_getfile("[aop]", &opfd_fops, af, O_RDONLY);
+	if (IS_ERR(file)) {
+		kfree(af);
+		return file;
+	}
+	/* io_uring then polls it, and parks no worker in a read. */
+	file->f_mode |= FMODE_NOWAIT;
+	af->op = aop_get(op);
+	return file;
+}
+
+static void opfd_grant_locked(struct aop_run *run, struct file *file, u32 rights)
+{
+	struct aop_file *af = file->private_data;
+
+	af->rights = rights;
+	if (rights & AOP_MAY_LOOK)
+		aop_watch_locked(run, af->op);
+}
+
+/**
+ * aop_file_create() - make a file of an op, as AOP_IOC_EXPORT does
+ * @op: the file gets a reference of its own
+ * @rights: AOP_MAY_LOOK, AOP_MAY_CANCEL or both
+ *
+ * The file counts as a watcher while it is open, if it may look.  The caller reserves
+ * a descriptor with get_unused_fd_flags() before there is anything to undo, and calls
+ * fd_install() when nothing can fail any more; in between, fput() undoes this.
+ *
+ * Context: may sleep.
+ * Return: the file; ERR_PTR: -EINVAL for other rights, -ENFILE, -ENOMEM.
+ */
+struct file *aop_file_create(struct aop *op, u32 rights)
+{
+	struct aop_run run AOP_UNINIT;
+	struct file *file;
+
+	if (!rights || rights & ~(AOP_MAY_LOOK | AOP_MAY_CANCEL))
+		return ERR_PTR(-EINVAL);
+	file = opfd_create(op);
+	if (IS_ERR(file))
+		return file;
+	aop_run_begin(&run);
+	aop_run_lock(&run, op->home);
+	opfd_grant_locked(&run, file, rights);
+	aop_run_end(&run);
+	return file;
+}
+EXPORT_SYMBOL_GPL(aop_file_create);
+
+/**
+ * aop_from_fd() - the op of a descriptor that user space has passed
+ * @fd: from AOP_IOC_EXPORT or aop_file_create()
+ * @rights: AOP_MAY_LOOK, AOP_MAY_CANCEL or both: what the caller will do with it
+ *
+ * The reference does not count as a watcher; aop_watch() does.
+ *
+ * Context: process; the descriptor is one of the calling process.
+ * Return: the op, to be given to aop_put(); ERR_PTR: -EBADF, -EINVAL for another kind
+ * of file, -EPERM for rights that it has not got.
+ */
+struct aop *aop_from_fd(int fd, u32 rights)
+{
+	struct file *file = fget(fd);
+	struct aop_file *af;
+	struct aop *op;
+
+	if (!file)
+		return ERR_PTR(-EBADF);
+	af = file->private_data;
+	if (file->f_op != &opfd_fops || !rights || rights & ~(AOP_MAY_LOOK | AOP_MAY_CANCEL))
+		op = ERR_PTR(-EINVAL);
+	else if (rights & ~READ_ONCE(af->rights))
+		op = ERR_PTR(-EPERM);
+	else
+		op = aop_get(af->op);
+	fput(file);
+	return op;
+}
+EXPORT_SYMBOL_GPL(aop_from_fd);
+
 /**
  * aop_ioctl_export() - AOP_IOC_EXPORT
  * @ctx: of the calling process
@@ -148,7 +233,6 @@ long aop_ioctl_export(struct aop_ctx *ctx, void __user *arg)
 	struct aop_ioc_export ex;
 	struct aop_run run AOP_UNINIT;
 	struct aop_link *link;
-	struct aop_file *af;
 	struct file *file;
 	int fd, ret;
 
@@ -158,49 +242,38 @@ long aop_ioctl_export(struct aop_ctx *ctx, void __user *arg)
 	if (ex.flags || ex.pad || !ex.rights || ex.rights & ~AOP_MAY_ALL)
 		return -EINVAL;
 
-	af = kzalloc(sizeof(*af), AOP_GFP);
-	if (!af)
-		return -ENOMEM;
 	aop_table_lock(ctx);
 	link = ctx->dead ? ERR_PTR(-EIO) : aop_link_find(ctx, ex.handle);
 	if (IS_ERR(link)) {
 		ret = PTR_ERR(link);
-		goto free;
+		goto unlock;
 	}
 	if (ex.rights & ~link->rights) {
 		ret = -EPERM;
-		goto free;
+		goto unlock;
 	}
 	fd = get_unused_fd_flags(O_CLOEXEC);
 	if (fd < 0) {
 		ret = fd;
-		goto free;
+		goto unlock;
 	}
-	af->op = link->op;
-	file = anon_inode_getfile("[aop]", &opfd_fops, af, O_RDONLY);
+	file = opfd_create(link->op);
 	if (IS_ERR(file)) {
 		put_unused_fd(fd);
 		ret = PTR_ERR(file);
-		goto free;
+		goto unlock;
 	}
-	/* io_uring then polls it, and parks no worker in a read. */
-	file->f_mode |= FMODE_NOWAIT;
-
-	aop_get(af->op);
 	aop_run_begin(&run);
-	aop_run_lock(&run, af->op->home);
-	af->rights = ex.rights;
-	if (ex.rights & AOP_MAY_LOOK)
-		aop_watch_locked(&run, af->op);
+	aop_run_lock(&run, link->op->home);
+	opfd_grant_locked(&run, file, ex.rights);
 	if (ex.rights & AOP_MAY_DRIVE)
 		aop_link_moved_locked(&run, link);
 	aop_run_end(&run);
 	aop_table_unlock(ctx);
 	fd_install(fd, file);
 	return fd;
-free:
+unlock:
 	aop_table_unlock(ctx);
-	kfree(af);
 	return ret;
 }
 

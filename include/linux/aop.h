@@ -84,6 +84,7 @@ struct aop_create_opts {
 /* ---- owning: driver.c --------------------------------------------------- */
 
 struct aop_source *__aop_source_create(struct module *module, const struct cred *cred);
+void aop_source_drain(struct aop_source *source);
 void aop_source_destroy(struct aop_source *source);
 
 /**
@@ -108,7 +109,7 @@ int aop_cancelled(struct aop_owner *owner, s32 reason);
 void aop_let_go(struct aop_owner *owner);
 s32 aop_asked(const struct aop_owner *owner);
 
-/* ---- handing out, taking in: share.c ------------------------------------- */
+/* ---- handing out, taking in: opfd.c, share.c ------------------------------------- */
 
 struct file *aop_file_create(struct aop *op, u32 rights);
 int aop_handle_create(int aop_fd, struct aop *op, u32 rights, u32 mask, u64 data, u64 *handle);
@@ -169,7 +170,7 @@ int aop_watch(struct aop *op, struct aop_watch *watch, u32 mask, aop_watch_fn *f
 	      struct workqueue_struct *queue);
 void aop_unwatch(struct aop_watch *watch);
 
-/* ---- the rule of who may wait: lockdep.c --------------------------------- */
+/* ---- the rule of who may wait: signalling.c ------------------------------ */
 
 /*
  * What must run before an op ends must not itself wait for an op, or two drivers
