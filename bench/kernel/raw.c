@@ -44,17 +44,10 @@ static void pair_close(struct pair *p)
 	abi_close(&p->see);
 }
 
-/* One entry has calls of its own, whose answer is the entry's. */
-#define batch(c, cmd, entries, nr)						\
-do {										\
-	if ((nr) == 1)								\
-		(entries)->ret = ioctl((c)->fd, cmd ## _ONE, entries);		\
-	else									\
-		want(abi_batch((c)->fd, cmd, entries, sizeof(*(entries)), nr) ==	\
-		     (int)(nr));						\
-} while (0)
+#define batch(c, cmd, entries, nr)	\
+	want(abi_batch((c)->fd, cmd, entries, sizeof(*(entries)), nr) == (int)(nr))
 
-static __always_inline void create(struct pair *p, unsigned int nr)
+static void create(struct pair *p, unsigned int nr)
 {
 	unsigned int i;
 
@@ -63,7 +56,7 @@ static __always_inline void create(struct pair *p, unsigned int nr)
 	batch(&p->own, AOP_IOC_CREATE, p->create, nr);
 }
 
-static __always_inline void attach(struct pair *p, unsigned int nr, uint32_t mask)
+static void attach(struct pair *p, unsigned int nr, uint32_t mask)
 {
 	unsigned int i;
 
@@ -98,7 +91,7 @@ static __always_inline void signal_all(struct pair *p, unsigned int nr, int64_t 
 		want(!p->signal[i].ret);
 }
 
-static __always_inline void detach(struct pair *p, unsigned int nr)
+static void detach(struct pair *p, unsigned int nr)
 {
 	unsigned int i;
 
@@ -201,7 +194,7 @@ void raw_event_final(struct bench *b)
 	free(seen);
 }
 
-static __always_inline void life(struct bench *b, unsigned int nr)
+static void life(struct bench *b, unsigned int nr)
 {
 	struct pair p;
 	unsigned int i;

@@ -1,0 +1,446 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A driver whose user says what it does: see aop_selftest.h.  Only for the tests and
+ * the benchmark; it trusts them.
+ *
+ * A file's owners and watches are in places, changed under its mutex; callbacks only
+ * count in their place.  Calls that wait (WAIT, UNWATCH, the gate) are without it.
+ */
+#include <linux/completion.h>
+#include <linux/cred.h>
+#include <linux/eventfd.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/hrtimer.h>
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/slab.h>
+#include <linux/timex.h>
+#include <linux/uaccess.h>
+#include <linux/wait.h>
+
+#include <linux/aop.h>
+
+#include "../compat.h"
+#include "aop_selftest.h"
+
+struct tester;
+
+struct owned {
+	struct tester *tester;
+	struct aop_owner *owner;
+	u32 flags;
+	u32 why;
+	atomic_t cancels;
+	atomic_t releases;
+};
+
+struct watched {
+	struct aop_watch watch;
+	struct seen *seen;
+};
+
+struct seen {
+	struct tester *tester;
+	struct watched *watched;
+	u32 flags;
+	u32 word;
+	u32 seq;
+	atomic_t calls;
+};
+
+struct tester {
+	struct mutex lock;		/* see above */
+	struct aop_source *source;
+	bool forget;
+	bool open;			/* the gate */
+	atomic_t at_gate;
+	wait_queue_head_t gate;
+	struct owned owned[SELFTEST_PLACES];
+	struct seen seen[SELFTEST_PLACES];
+	/* What is called in an interrupt: */
+	struct hrtimer timer;
+	struct selftest_call *call;
+	int ret;
+	struct completion called;
+};
+
+static void wait_at_gate(struct tester *t)
+{
+	atomic_inc(&t->at_gate);
+	wait_event(t->gate, READ_ONCE(t->open));
+	atomic_dec(&t->at_gate);
+}
+
+/* ---- owning ------------------------------------------------------------ */
+
+static void owned_cancel(struct aop_owner *owner, void *priv, u32 why)
+{
+	struct owned *o = priv;
+
+	WARN_ON_ONCE(!in_task() || irqs_disabled());
+	WRITE_ONCE(o->why, why);
+	atomic_inc(&o->cancels);
+	if (o->flags & SELFTEST_GATED)
+		wait_at_gate(o->tester);
+	if (o->flags & SELFTEST_ENDS)
+		aop_cancelled(owner, 0);
+}
+
+static void owned_release(void *priv)
+{
+	struct owned *o = priv;
+
+	atomic_inc(&o->releases);
+}
+
+static const struct aop_owner_ops owned_ops = {
+	.cancel = owned_cancel,
+	.release = owned_release,
+};
+
+static int create(struct tester *t, struct selftest_call *c)
+{
+	struct aop_create_opts opts = {
+		.label = "selftest",
+		.deadline = c->value,
+		.mode = 0600,
+		.flags = c->flags & SELFTEST_DETACHED ? AOP_CREATE_DETACHED : 0,
+		.state = c->flags & SELFTEST_RUNNING ? AOP_RUNNING : AOP_PENDING,
+	};
+	struct owned *o = &t->owned[c->index];
+	struct aop_owner *owner;
+	struct file *file;
+	int fd;
+
+	*o = (struct owned) { .tester = t, .flags = c->flags };
+	fd = get_unused_fd_flags(O_CLOEXEC);
+	if (fd < 0)
+		return fd;
+	owner = aop_create(t->source, &owned_ops, o, &opts);
+	if (IS_ERR(owner)) {
+		put_unused_fd(fd);
+		return PTR_ERR(owner);
+	}
+	o->owner = owner;
+	file = aop_file_create(aop_owner_op(owner), AOP_MAY_LOOK | AOP_MAY_CANCEL);
+	if (IS_ERR(file)) {
+		aop_let_go(owner);
+		put_unused_fd(fd);
+		return PTR_ERR(file);
+	}
+	fd_install(fd, file);
+	return fd;
+}
+
+static int drive(struct tester *t, struct selftest_call *c)
+{
+	struct aop_owner *owner = t->owned[c->index].owner;
+	u64 value = c->value, total = c->total;
+	cycles_t before = get_cycles();
+	int ret = 0;
+
+	switch (c->what) {
+	case SELFTEST_START:
+		ret = aop_start(owner);
+		break;
+	case SELFTEST_PROGRESS:
+		ret = aop_progress(owner, value, total);
+		break;
+	case SELFTEST_DONE:
+		ret = aop_done(owner, value);
+		break;
+	case SELFTEST_FAIL:
+		ret = aop_fail(owner, value);
+		break;
+	case SELFTEST_CANCELLED:
+		ret = aop_cancelled(owner, value);
+		break;
+	case SELFTEST_LET_GO:
+		aop_let_go(owner);
+		break;
+	case SELFTEST_ASKED:
+		ret = aop_asked(owner);
+		break;
+	}
+	c->total = get_cycles() - before;
+	return ret;
+}
+
+static enum hrtimer_restart interrupt(struct hrtimer *timer)
+{
+	struct tester *t = container_of(timer, struct tester, timer);
+	bool hard = t->call->context == SELFTEST_HARDIRQ;
+
+	WARN_ON_ONCE(hard ? !in_hardirq() : !in_serving_softirq());
+	t->ret = drive(t, t->call);
+	complete(&t->called);
+	return HRTIMER_NORESTART;
+}
+
+static int drive_in_context(struct tester *t, struct selftest_call *c)
+{
+	enum hrtimer_mode mode = HRTIMER_MODE_REL_SOFT;
+
+	if (c->context == SELFTEST_PROCESS)
+		return drive(t, c);
+	if (c->context == SELFTEST_HARDIRQ)
+		mode = HRTIMER_MODE_REL_HARD;
+	t->call = c;
+	reinit_completion(&t->called);
+	aop_hrtimer_setup(&t->timer, interrupt, mode);
+	hrtimer_start(&t->timer, 0, mode);
+	wait_for_completion(&t->called);
+	hrtimer_cancel(&t->timer);
+	return t->ret;
+}
+
+/* ---- watching ---------------------------------------------------------- */
+
+static void watched_changed(struct aop_watch *watch, const struct aop_status *status)
+{
+	struct watched *w = container_of(watch, struct watched, watch);
+	struct seen *s = w->seen;
+
+	WARN_ON_ONCE(!in_task() || irqs_disabled());
+	WRITE_ONCE(s->word, status->word);
+	WRITE_ONCE(s->seq, status->seq);
+	if (s->flags & SELFTEST_ONCE) {
+		WRITE_ONCE(s->watched, NULL);
+		aop_unwatch(watch);
+		kfree(w);
+	}
+	atomic_inc(&s->calls);
+	if (s->flags & SELFTEST_GATED)
+		wait_at_gate(s->tester);
+}
+
+static struct aop *op_of(const struct selftest_call *c, u32 rights)
+{
+	return c->fd >= 0 ? aop_from_fd(c->fd, rights) :
+			    aop_from_handle(c->aop_fd, c->value, rights);
+}
+
+static int watch(struct tester *t, struct selftest_call *c)
+{
+	struct aop *op = op_of(c, AOP_MAY_LOOK);
+	struct seen *s = &t->seen[c->index];
+	struct watched *w;
+	int ret;
+
+	if (IS_ERR(op))
+		return PTR_ERR(op);
+	w = kzalloc(sizeof(*w), GFP_KERNEL);
+	if (!w) {
+		aop_put(op);
+		return -ENOMEM;
+	}
+	*s = (struct seen) { .tester = t, .watched = w, .flags = c->flags };
+	w->seen = s;
+	ret = aop_watch(op, &w->watch, c->mask, watched_changed, NULL);
+	if (ret) {
+		s->watched = NULL;
+		kfree(w);
+	}
+	aop_put(op);
+	return ret;
+}
+
+static void unwatch(struct seen *s)
+{
+	struct watched *w = s->watched;
+
+	if (!w)
+		return;
+	s->watched = NULL;
+	aop_unwatch(&w->watch);
+	kfree(w);
+}
+
+static int wait_or_cancel(struct selftest_call *c)
+{
+	struct aop *op = aop_from_fd(c->fd, c->what == SELFTEST_WAIT ? AOP_MAY_LOOK :
+						AOP_MAY_CANCEL);
+	int ret;
+
+	if (IS_ERR(op))
+		return PTR_ERR(op);
+	if (c->what == SELFTEST_WAIT)
+		ret = aop_wait(op, c->mask, c->value);
+	else
+		ret = aop_cancel(op, c->value);
+	aop_put(op);
+	return ret;
+}
+
+/* ---- calls ------------------------------------------------------------- */
+
+static int signal_eventfd(struct selftest_call *c)
+{
+	struct eventfd_ctx *ctx = eventfd_ctx_fdget(c->fd);
+	cycles_t before;
+
+	if (IS_ERR(ctx))
+		return PTR_ERR(ctx);
+	before = get_cycles();
+	aop_eventfd_signal(ctx);
+	c->total = get_cycles() - before;
+	eventfd_ctx_put(ctx);
+	return 0;
+}
+
+static int make_handle(struct tester *t, struct selftest_call *c)
+{
+	u64 handle;
+	int ret = aop_handle_create(c->aop_fd, aop_owner_op(t->owned[c->index].owner),
+				    AOP_MAY_LOOK | AOP_MAY_CANCEL, c->mask, c->value, &handle);
+
+	if (!ret)
+		c->total = handle;
+	return ret;
+}
+
+static void look(struct tester *t, struct selftest_call *c)
+{
+	struct owned *o = &t->owned[c->index];
+	struct seen *s = &t->seen[c->index];
+
+	if (c->what == SELFTEST_OWNER_SEEN) {
+		c->value = atomic_read(&o->cancels);
+		c->total = atomic_read(&o->releases);
+		c->mask = READ_ONCE(o->why);
+	} else {
+		c->value = atomic_read(&s->calls);
+		c->total = READ_ONCE(s->seq);
+		c->mask = READ_ONCE(s->word);
+	}
+}
+
+static int locked_call(struct tester *t, struct selftest_call *c)
+{
+	switch (c->what) {
+	case SELFTEST_CREATE:
+		return create(t, c);
+	case SELFTEST_HANDLE:
+		return make_handle(t, c);
+	case SELFTEST_OWNER_SEEN:
+	case SELFTEST_WATCH_SEEN:
+		look(t, c);
+		return 0;
+	case SELFTEST_WATCH:
+		return watch(t, c);
+	case SELFTEST_GATE:
+		WRITE_ONCE(t->open, c->value);
+		wake_up_all(&t->gate);
+		return 0;
+	case SELFTEST_AT_GATE:
+		return atomic_read(&t->at_gate);
+	case SELFTEST_FORGET:
+		t->forget = true;
+		return 0;
+	case SELFTEST_EVENTFD:
+		return signal_eventfd(c);
+	default:
+		return drive_in_context(t, c);
+	}
+}
+
+static int destroy_source(struct tester *t)
+{
+	struct aop_source *source = aop_source_create(current_cred());
+
+	if (IS_ERR(source))
+		return PTR_ERR(source);
+	swap(source, t->source);
+	aop_source_destroy(source);
+	return 0;
+}
+
+static long selftest_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	struct tester *t = file->private_data;
+	struct selftest_call c;
+	int ret = 0;
+
+	if (cmd != AOP_SELFTEST_IOC_CALL)
+		return -ENOTTY;
+	if (copy_from_user(&c, (void __user *)arg, sizeof(c)))
+		return -EFAULT;
+	if (c.index >= SELFTEST_PLACES)
+		return -EINVAL;
+	switch (c.what) {
+	case SELFTEST_WAIT:
+	case SELFTEST_CANCEL:
+		ret = wait_or_cancel(&c);
+		break;
+	case SELFTEST_UNWATCH:
+		unwatch(&t->seen[c.index]);
+		break;
+	case SELFTEST_DESTROY:
+		ret = destroy_source(t);
+		break;
+	default:
+		mutex_lock(&t->lock);
+		ret = locked_call(t, &c);
+		mutex_unlock(&t->lock);
+	}
+	if (copy_to_user((void __user *)arg, &c, sizeof(c)))
+		return -EFAULT;
+	return ret;
+}
+
+static int selftest_open(struct inode *inode, struct file *file)
+{
+	struct tester *t = kzalloc(sizeof(*t), GFP_KERNEL);
+
+	if (!t)
+		return -ENOMEM;
+	t->source = aop_source_create(file->f_cred);
+	if (IS_ERR(t->source)) {
+		int ret = PTR_ERR(t->source);
+
+		kfree(t);
+		return ret;
+	}
+	mutex_init(&t->lock);
+	init_waitqueue_head(&t->gate);
+	init_completion(&t->called);
+	file->private_data = t;
+	return nonseekable_open(inode, file);
+}
+
+static int selftest_close(struct inode *inode, struct file *file)
+{
+	struct tester *t = file->private_data;
+	int i;
+
+	WRITE_ONCE(t->open, true);
+	wake_up_all(&t->gate);
+	for (i = 0; i < SELFTEST_PLACES; i++)
+		unwatch(&t->seen[i]);
+	/* A driver that frees its data under its ops: of these, nothing may be called. */
+	if (!t->forget)
+		aop_source_destroy(t->source);
+	kfree(t);
+	return 0;
+}
+
+static const struct file_operations selftest_fops = {
+	.owner = THIS_MODULE,
+	.open = selftest_open,
+	.release = selftest_close,
+	.unlocked_ioctl = selftest_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+};
+
+static struct miscdevice selftest_device = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "aop_selftest",
+	.fops = &selftest_fops,
+	.mode = 0600,
+};
+module_misc_device(selftest_device);
+
+MODULE_DESCRIPTION("Calls the in-kernel API of aop for tests");
+MODULE_LICENSE("GPL");
