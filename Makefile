@@ -11,7 +11,7 @@
 #   selftests/*.c         test programs, see selftests/Makefile
 #   selftests/native/*.c  test programs that need no /dev/aop, see selftests/native/Makefile
 #   docs/*.[1-9]          man pages
-# Programs are linked with libaop, libpthread, liburing, libzstd, and compiled with -Wall -Wextra -Werror.
+# Programs are linked with libaop, libmnl, libpthread, liburing, libzstd, and compiled with -Wall -Wextra -Werror.
 
 KERNEL ?= 6.1
 KERNELS ?= 6.1 6.12

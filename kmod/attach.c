@@ -8,6 +8,7 @@
 #include <linux/file.h>
 
 #include "batch.h"
+#include "link.h"
 
 static int attach_by_id(struct aop_run *run, struct aop_link *link,
 			const struct aop_attach_entry *e)
@@ -52,7 +53,8 @@ static int attach_by_fd(struct aop_run *run, struct aop_link *link,
 	return ret;
 }
 
-static void attach_chunk(struct aop_ctx *ctx, struct aop_run *run, void *entries, u32 nr)
+static __always_inline void attach_chunk(struct aop_ctx *ctx, struct aop_run *run, void *entries,
+					 u32 nr)
 {
 	struct aop_link *links[AOP_RUN_LINKS] AOP_UNINIT;
 	struct aop_attach_entry *e = entries;
@@ -98,6 +100,15 @@ static void attach_undo(struct aop_ctx *ctx, struct aop_run *run, void *entry)
 	aop_link_drop_locked(run, link, AOP_MAY_ALL);
 }
 
+/* All but data. */
+static const struct aop_batch_kind attachs = {
+	.chunk = attach_chunk,
+	.undo = attach_undo,
+	.words = sizeof(struct aop_attach_entry) / 8,
+	.ret = offsetof(struct aop_attach_entry, ret) / 4,
+	.out = 0x1b,
+};
+
 /**
  * aop_ioctl_attach() - AOP_IOC_ATTACH
  * @ctx: of the calling process
@@ -108,14 +119,18 @@ static void attach_undo(struct aop_ctx *ctx, struct aop_run *run, void *entry)
  */
 long aop_ioctl_attach(struct aop_ctx *ctx, void __user *arg)
 {
-	/* All but data. */
-	static const struct aop_batch_kind attaches = {
-		.chunk = attach_chunk,
-		.undo = attach_undo,
-		.words = sizeof(struct aop_attach_entry) / 8,
-		.ret = offsetof(struct aop_attach_entry, ret) / 4,
-		.out = 0x1b,
-	};
+	return aop_batch(ctx, &attachs, arg);
+}
 
-	return aop_batch(ctx, &attaches, arg);
+/**
+ * aop_ioctl_attach_one() - AOP_IOC_ATTACH_ONE
+ * @ctx: of the calling process
+ * @arg: struct aop_attach_entry
+ *
+ * Context: may sleep.
+ * Return: as aop_one().
+ */
+long aop_ioctl_attach_one(struct aop_ctx *ctx, void __user *arg)
+{
+	return aop_one(ctx, &attachs, arg);
 }

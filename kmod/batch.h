@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Calls that take many entries: one system call, an answer for each.
+ * Calls that take many entries: one system call, an answer for each; and the same
+ * calls for one entry, which is the argument itself, and whose answer is the call's.
  *
  * Entries go in chunks: a chunk is fetched, carried out in one run, and answered.
  * So a burst takes the home lock once and wakes a watcher once.  User memory is
@@ -20,10 +21,12 @@
 #include "ioctl.h"
 
 #define AOP_CHUNK_WORDS	128		/* on the stack */
+#define AOP_ONE_WORDS	10
 
 /**
  * struct aop_batch_kind - what a batch is made of
- * @chunk: carries out entries and sets their rets, which are 0 before; the table
+ * @one: carries out one entry and returns what goes into its ret; or NULL
+ * @chunk: or this: carries out entries and sets their rets, which are 0 before; the table
  *	mutex is held, the run has begun
  * @undo: takes back an entry whose answer could not be written after all, or NULL
  * @words: of 8 bytes in the first version of an entry
@@ -31,6 +34,7 @@
  * @out: mask of words that are always answered; else only ret, and only bad ones
  */
 struct aop_batch_kind {
+	int (*one)(struct aop_ctx *ctx, struct aop_run *run, const void *entry);
 	void (*chunk)(struct aop_ctx *ctx, struct aop_run *run, void *entries, u32 nr);
 	void (*undo)(struct aop_ctx *ctx, struct aop_run *run, void *entry);
 	u32 words;
@@ -38,12 +42,11 @@ struct aop_batch_kind {
 	u32 out;
 };
 
-#define AOP_BATCH_KIND(name, out_words)						\
+#define AOP_BATCH_KIND(name)							\
 	{									\
-		.chunk = name##_chunk,						\
+		.one = name##_one,						\
 		.words = sizeof(struct aop_##name##_entry) / 8,			\
 		.ret = offsetof(struct aop_##name##_entry, ret) / 4,		\
-		.out = (out_words),						\
 	}
 
 /*
@@ -127,6 +130,17 @@ static __always_inline u32 aop_fetch_odd_entry(const struct aop_batch_kind *kind
 	return 1;
 }
 
+static __always_inline void aop_carry_out(struct aop_ctx *ctx, const struct aop_batch_kind *kind,
+					  struct aop_run *run, u64 *buf, u32 nr)
+{
+	if (!kind->one) {
+		kind->chunk(ctx, run, buf, nr);
+		return;
+	}
+	for (; nr--; buf += kind->words)
+		((s32 *)buf)[kind->ret] = kind->one(ctx, run, buf);
+}
+
 /**
  * aop_entries() - carry out the entries of a batch
  * @ctx: of the calling process, its table locked
@@ -161,7 +175,7 @@ static __always_inline int aop_entries(struct aop_ctx *ctx, const struct aop_bat
 		}
 		if (got && !odd) {
 			aop_run_begin(&run);
-			kind->chunk(ctx, &run, buf, got);
+			aop_carry_out(ctx, kind, &run, buf, got);
 			aop_run_end(&run);
 			told = aop_answer_entries(kind, buf, user, size / 8, got);
 			if (unlikely(told < got)) {
@@ -256,6 +270,89 @@ static __always_inline long aop_batch(struct aop_ctx *ctx, const struct aop_batc
 	if (unlikely(b.done != b.nr))
 		put_user(b.done, &((struct aop_ioc_batch __user *)arg)->done);
 	return ret;
+}
+
+/* What a call for one entry writes: all that a batch does, but ret. */
+static __always_inline bool aop_tells(const struct aop_batch_kind *kind, u32 word)
+{
+	return kind->out >> word & 1 && word != kind->ret / 2;
+}
+
+static __always_inline bool aop_answer_one(const struct aop_batch_kind *kind, const u64 *e,
+					   u64 __user *user)
+{
+	u32 w;
+
+	if (!user_access_begin(user, kind->words * 8))
+		return false;
+#pragma GCC unroll 16
+	for (w = 0; w < kind->words; w++)
+		if (aop_tells(kind, w))
+			unsafe_put_user(e[w], &user[w], fault);
+	user_access_end();
+	return true;
+fault:
+	user_access_end();
+	return false;
+}
+
+/**
+ * aop_one() - the same call for one entry
+ * @ctx: of the calling process
+ * @kind: constant
+ * @arg: the entry, of the size that is known here
+ *
+ * Its ret is not written: it is what the call returns.  What else is answered is
+ * written ahead, as it is in a batch.
+ *
+ * Context: may sleep.
+ * Return: the entry's ret; -EFAULT; -EIO when the process has ended.
+ */
+static __always_inline long aop_one(struct aop_ctx *ctx, const struct aop_batch_kind *kind,
+				    void __user *arg)
+{
+	u64 e[AOP_ONE_WORDS] AOP_UNINIT;
+	struct aop_run run AOP_UNINIT;
+	u64 __user *user = arg;
+	long ret;
+	u32 w;
+
+	BUILD_BUG_ON(kind->words > AOP_ONE_WORDS);
+	if (!user_access_begin(user, kind->words * 8))
+		return -EFAULT;
+#pragma GCC unroll 16
+	for (w = 0; w < kind->words; w++)
+		unsafe_get_user(e[w], &user[w], fault);
+#pragma GCC unroll 16
+	for (w = 0; w < kind->words; w++)
+		if (aop_tells(kind, w))
+			unsafe_put_user(e[w], &user[w], fault);
+	user_access_end();
+
+	aop_table_lock(ctx);
+	ret = -EIO;
+	if (likely(!ctx->dead)) {
+		aop_run_begin(&run);
+		if (kind->one) {
+			ret = kind->one(ctx, &run, e);
+		} else {
+			((s32 *)e)[kind->ret] = 0;
+			kind->chunk(ctx, &run, e, 1);
+			ret = ((s32 *)e)[kind->ret];
+		}
+		aop_run_end(&run);
+		if (kind->out && likely(!ret) && unlikely(!aop_answer_one(kind, e, user))) {
+			aop_run_begin(&run);
+			kind->undo(ctx, &run, e);
+			aop_run_end(&run);
+			ret = -EFAULT;
+		}
+	}
+	aop_table_unlock(ctx);
+	return ret;
+fault:
+	user_access_end();
+	return -EFAULT;
 }
 
 #endif /* AOP_BATCH_H */

@@ -8,26 +8,8 @@
 #include <linux/slab.h>
 
 #include "batch.h"
+#include "link.h"
 #include "trace.h"
-
-/**
- * aop_result_fits() - may an op in this state have that result?
- * @state: from user space
- * @result: from user space
- */
-bool aop_result_fits(u16 state, s64 result)
-{
-	switch (state) {
-	case AOP_DONE:
-		return true;
-	case AOP_FAILED:
-		return result < 0 && result >= -MAX_ERRNO;
-	case AOP_CANCELLED:
-		return result < 0 && result >= S32_MIN;
-	default:
-		return state <= AOP_RUNNING && !result;
-	}
-}
 
 static int copy_label(struct aop *op, const struct aop_create_entry *e)
 {
@@ -70,7 +52,7 @@ static int make_extra(struct aop_ctx *ctx, struct aop_run *run, struct aop *op,
 static int make(struct aop_ctx *ctx, struct aop_run *run, struct aop *op,
 		const struct aop_create_entry *e, const struct aop_group_opts *group)
 {
-	aop_birth(op, run->now, e->state, e->result);
+	aop_birth(op, aop_run_now(run), e->state, e->result);
 	op->detached = e->flags & AOP_CREATE_DETACHED;
 	op->owned = !group;
 	op->mode = e->mode;
@@ -101,7 +83,8 @@ static int check(const struct aop_create_entry *e)
 	return 0;
 }
 
-static void create_chunk(struct aop_ctx *ctx, struct aop_run *run, void *entries, u32 nr)
+static __always_inline void create_chunk(struct aop_ctx *ctx, struct aop_run *run, void *entries,
+					 u32 nr)
 {
 	struct aop_create_entry *e = entries;
 	struct aop_link *links[AOP_RUN_LINKS] AOP_UNINIT;
@@ -160,6 +143,15 @@ static void create_undo(struct aop_ctx *ctx, struct aop_run *run, void *entry)
 	aop_link_drop_locked(run, link, AOP_MAY_ALL);
 }
 
+/* handle, id, and the word that ret is in. */
+static const struct aop_batch_kind creates = {
+	.chunk = create_chunk,
+	.undo = create_undo,
+	.words = sizeof(struct aop_create_entry) / 8,
+	.ret = offsetof(struct aop_create_entry, ret) / 4,
+	.out = 0x103,
+};
+
 /**
  * aop_ioctl_create() - AOP_IOC_CREATE
  * @ctx: of the calling process
@@ -170,16 +162,20 @@ static void create_undo(struct aop_ctx *ctx, struct aop_run *run, void *entry)
  */
 long aop_ioctl_create(struct aop_ctx *ctx, void __user *arg)
 {
-	/* handle, id, and the word that ret is in. */
-	static const struct aop_batch_kind creates = {
-		.chunk = create_chunk,
-		.undo = create_undo,
-		.words = sizeof(struct aop_create_entry) / 8,
-		.ret = offsetof(struct aop_create_entry, ret) / 4,
-		.out = 0x103,
-	};
-
 	return aop_batch(ctx, &creates, arg);
+}
+
+/**
+ * aop_ioctl_create_one() - AOP_IOC_CREATE_ONE
+ * @ctx: of the calling process
+ * @arg: struct aop_create_entry
+ *
+ * Context: may sleep.
+ * Return: as aop_one().
+ */
+long aop_ioctl_create_one(struct aop_ctx *ctx, void __user *arg)
+{
+	return aop_one(ctx, &creates, arg);
 }
 
 static int find_members(struct aop_ctx *ctx, const struct aop_ioc_group *g, struct aop **members,

@@ -34,34 +34,30 @@ s64 aop_time_offset(void)
 }
 
 /**
- * aop_poll_wait() - poll_wait(), with a bound on how many poll the same
+ * aop_poll_queue() - poll_wait(), with a bound on how many poll the same
  * @file: polled
  * @wq: pinned by it
  * @wait: as ->poll got it
- * @crowded: of the file: there were too many once, and all are told so from then on,
- *	since who is not on the queue would never be woken
+ * @crowded: of the file: set when there were too many once; all are told so from then
+ *	on, since who is not on the queue would never be woken
  *
  * Who wakes the queue may be another user than those who poll, and walks all of them.
  *
  * Context: ->poll.
- * Return: EPOLLERR when there are, or once were, more than AOP_MAX_POLLERS; else 0.
  */
-__poll_t aop_poll_wait(struct file *file, wait_queue_head_t *wq, poll_table *wait, bool *crowded)
+void aop_poll_queue(struct file *file, wait_queue_head_t *wq, poll_table *wait, bool *crowded)
 {
 	struct wait_queue_entry *entry;
 	unsigned int nr = 0;
 
-	if (!poll_does_not_wait(wait)) {
-		spin_lock_irq(&wq->lock);
-		list_for_each_entry(entry, &wq->head, entry)
-			nr++;
-		spin_unlock_irq(&wq->lock);
-		if (nr < AOP_MAX_POLLERS)
-			poll_wait(file, wq, wait);
-		else
-			WRITE_ONCE(*crowded, true);
-	}
-	return READ_ONCE(*crowded) ? EPOLLERR : 0;
+	spin_lock_irq(&wq->lock);
+	list_for_each_entry(entry, &wq->head, entry)
+		nr++;
+	spin_unlock_irq(&wq->lock);
+	if (nr < AOP_MAX_POLLERS)
+		poll_wait(file, wq, wait);
+	else
+		WRITE_ONCE(*crowded, true);
 }
 
 static int ctx_open(struct inode *inode, struct file *file)
@@ -126,15 +122,6 @@ static int ctx_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
-static long ctx_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
-{
-	struct aop_ctx *ctx = file->private_data;
-
-	if (current->mm != ctx->mm)
-		return -EIO;
-	return aop_ioctl(ctx, cmd, (void __user *)arg);
-}
-
 static int ctx_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	struct aop_ctx *ctx = file->private_data;
@@ -147,9 +134,13 @@ static int ctx_mmap(struct file *file, struct vm_area_struct *vma)
 static __poll_t ctx_poll(struct file *file, poll_table *wait)
 {
 	struct aop_ctx *ctx = file->private_data;
-	__poll_t events = aop_poll_wait(file, &ctx->wq, wait, &ctx->crowded);
+	__poll_t events = 0;
 
-	if (READ_ONCE(ctx->dead))
+	if (!poll_does_not_wait(wait))
+		aop_poll_queue(file, &ctx->wq, wait, &ctx->crowded);
+	if (unlikely(READ_ONCE(ctx->crowded)))
+		events |= EPOLLERR;
+	if (unlikely(READ_ONCE(ctx->dead)))
 		events |= EPOLLERR | EPOLLHUP;
 	/* Pairs with the release in setup(). */
 	if (smp_load_acquire(&ctx->nr_slots) && aop_ring_ready(ctx))
@@ -174,7 +165,7 @@ const struct file_operations aop_ctx_fops = {
 	.open = ctx_open,
 	.flush = ctx_flush,
 	.release = ctx_release,
-	.unlocked_ioctl = ctx_ioctl,
+	.unlocked_ioctl = aop_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
 	.mmap = ctx_mmap,
 	.poll = ctx_poll,

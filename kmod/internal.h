@@ -212,7 +212,7 @@ static inline struct aop_group *aop_group_of(const struct aop *op)
  * struct aop_run - one caller's way through changes of many ops
  * @home: whose lock is held, or NULL
  * @flags: of that lock
- * @now: the time of the changes, read once
+ * @now: the time of the changes, read once; 0: not yet
  * @ctx: whose ring the links in @ready go to
  * @nr: how many
  * @ready: links to queue, pinned by the home lock
@@ -233,21 +233,37 @@ struct aop_run {
 	struct aop_link *ready[AOP_RUN_LINKS];
 };
 
-void aop_run_lock_other(struct aop_run *run, struct aop_home *home);
-void aop_run_unlock(struct aop_run *run);
-void aop_run_end(struct aop_run *run);
+void aop_run_flush(struct aop_run *run);
+void aop_run_finish(struct aop_run *run);
 
 /**
  * aop_run_begin() - begin to change ops
  * @run: on the caller's stack, not initialised
  */
-static inline void aop_run_begin(struct aop_run *run)
+static __always_inline void aop_run_begin(struct aop_run *run)
 {
 	run->home = NULL;
-	run->now = ktime_get_ns();
+	run->now = 0;
 	run->nr = 0;
 	run->dead = NULL;
 	init_llist_head(&run->fired);
+}
+
+/**
+ * aop_run_unlock() - push what is ready, then unlock
+ * @run: may hold no lock
+ */
+static __always_inline void aop_run_unlock(struct aop_run *run)
+{
+	struct aop_home *home = run->home;
+
+	if (!home)
+		return;
+	if (run->nr)
+		aop_run_flush(run);
+	run->home = NULL;
+	__acquire(&home->lock);		/* by aop_run_lock(): for sparse */
+	spin_unlock_irqrestore(&home->lock, run->flags);
 }
 
 /**
@@ -255,10 +271,25 @@ static inline void aop_run_begin(struct aop_run *run)
  * @run: remembers it
  * @home: pinned by an op that the caller has a reference on
  */
-static inline void aop_run_lock(struct aop_run *run, struct aop_home *home)
+static __always_inline void aop_run_lock(struct aop_run *run, struct aop_home *home)
 {
-	if (run->home != home)
-		aop_run_lock_other(run, home);
+	if (run->home == home)
+		return;
+	aop_run_unlock(run);
+	spin_lock_irqsave(&home->lock, run->flags);
+	__release(&home->lock);		/* by aop_run_unlock(): for sparse */
+	run->home = home;
+}
+
+/**
+ * aop_run_end() - unlock, and do what had to wait for that
+ * @run: done with afterwards
+ */
+static __always_inline void aop_run_end(struct aop_run *run)
+{
+	aop_run_unlock(run);
+	if (unlikely(run->dead || !llist_empty(&run->fired)))
+		aop_run_finish(run);
 }
 
 extern struct workqueue_struct *aop_wq;	/* for what cannot be done where it is found */
@@ -271,6 +302,7 @@ u32 aop_alloc(struct aop_home *home, struct aop **ops, u32 nr);
 int aop_alloc_extra(struct aop *op, const char *label, size_t len);
 void aop_free(struct aop *op);
 void aop_put_locked(struct aop_run *run, struct aop *op);
+void aop_bury_locked(struct aop_run *run, struct aop *op);
 
 static inline unsigned int aop_word_state(u32 word)
 {
@@ -326,11 +358,14 @@ int aop_end_owned_locked(struct aop_run *run, struct aop *op, u8 state, u8 flags
 void aop_let_go_locked(struct aop_run *run, struct aop *op);
 int aop_cancel_locked(struct aop_run *run, struct aop *op, s32 reason);
 
+void aop_run_hooks(struct aop_run *run, struct aop *op, u32 events);
+void aop_over_locked(struct aop_run *run, struct aop *op);
+void aop_orphan_locked(struct aop_run *run, struct aop *op);
+void aop_unorphan_locked(struct aop_run *run, struct aop *op);
+int aop_foreigner_may_join(const struct aop *op, const struct aop_user *user);
 void aop_watch_locked(struct aop_run *run, struct aop *op);
 void aop_unwatch_locked(struct aop_run *run, struct aop *op);
-int aop_link_locked(struct aop_run *run, struct aop *op, struct aop_link *link, u64 data);
 void aop_link_modify_locked(struct aop_run *run, struct aop_link *link, u32 mask, u64 data);
-void aop_unlink_locked(struct aop_run *run, struct aop_link *link);
 int aop_hook_locked(struct aop *op, struct aop_hook *hook);
 void aop_unhook_locked(struct aop *op, struct aop_hook *hook);
 u32 aop_may_by_id(const struct aop *op);
@@ -376,7 +411,25 @@ struct aop_owner *aop_owner_create(struct aop_home *home, struct aop_source *sou
 				   const struct aop_create_opts *opts);
 int aop_driver_init(void);
 void aop_driver_exit(void);
-bool aop_result_fits(u16 state, s64 result);
+
+/**
+ * aop_result_fits() - may an op in this state have that result?
+ * @state: from user space
+ * @result: from user space
+ */
+static inline bool aop_result_fits(u16 state, s64 result)
+{
+	switch (state) {
+	case AOP_DONE:
+		return true;
+	case AOP_FAILED:
+		return result < 0 && result >= -MAX_ERRNO;
+	case AOP_CANCELLED:
+		return result < 0 && result >= S32_MIN;
+	default:
+		return state <= AOP_RUNNING && !result;
+	}
+}
 
 /* ---- ring.c: slots and the ready ring ----------------------------------- */
 
@@ -398,7 +451,7 @@ struct aop_chunk {
  * @mm: of the opener; others get -EIO.  Only compared, but held
  * @time_offset: of the opener's time namespace, added to times in slots
  * @dead: its process ended; under @lock
- * @crowded: see aop_poll_wait()
+ * @crowded: see aop_poll_queue()
  * @home: of the ops created here
  * @nr_slots: 0 before AOP_IOC_SETUP; a power of two; published last
  * @chunks: for all slots; filled on demand
@@ -458,22 +511,19 @@ static inline u64 aop_handle(const struct aop_link *link)
 static __always_inline struct aop_link *aop_link_find(struct aop_ctx *ctx, u64 handle)
 {
 	u32 index = AOP_HANDLE_SLOT(handle), gen = AOP_HANDLE_GEN(handle);
-	u32 size = ctx->nr_chunks * AOP_CHUNK;
+	u32 chunk = index / AOP_CHUNK;
 	struct aop_link *link;
 
-	if (unlikely(!gen || index >= size))
+	if (unlikely(chunk >= ctx->nr_chunks))
 		return ERR_PTR(-EBADF);
-	index = array_index_nospec(index, size);
-	link = &ctx->chunks[index / AOP_CHUNK].links[index % AOP_CHUNK];
+	chunk = array_index_nospec(chunk, ctx->nr_chunks);
+	link = &ctx->chunks[chunk].links[index % AOP_CHUNK];
 	if (unlikely(link->gen != gen || !link->op))
-		return ERR_PTR(-ESTALE);
+		return ERR_PTR(gen ? -ESTALE : -EBADF);
 	return link;
 }
 
 u32 aop_links_alloc(struct aop_ctx *ctx, struct aop_link **links, u32 nr, int *err);
-void aop_link_free(struct aop_link *link);
-int aop_link_attach(struct aop_run *run, struct aop_link *link, struct aop *op, u8 rights,
-		    u32 mask, u64 data);
 int aop_link_end_locked(struct aop_run *run, struct aop_link *link, u8 rights, u8 state,
 			u8 flags, s64 result);
 void aop_link_moved_locked(struct aop_run *run, struct aop_link *link);
@@ -510,9 +560,9 @@ extern const struct file_operations aop_ctx_fops;
 #define AOP_MAX_POLLERS	256		/* of one context or one op, by all their fds */
 
 s64 aop_time_offset(void);
-__poll_t aop_poll_wait(struct file *file, wait_queue_head_t *wq,
-		       struct poll_table_struct *wait, bool *crowded);
-long aop_ioctl(struct aop_ctx *ctx, unsigned int cmd, void __user *arg);
+void aop_poll_queue(struct file *file, wait_queue_head_t *wq, struct poll_table_struct *wait,
+		    bool *crowded);
+long aop_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 int aop_fd_attach(struct aop_run *run, struct aop_link *link, struct file *file,
 		  const struct aop_attach_entry *entry);
 

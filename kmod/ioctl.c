@@ -2,10 +2,13 @@
 /*
  * Which call is which, and the small ones: features, set-up, cancel, detach, modify.
  */
+#include <linux/fs.h>
 #include <linux/log2.h>
+#include <linux/sched.h>
 #include <linux/uaccess.h>
 
 #include "batch.h"
+#include "link.h"
 
 /* ---- features and setup ------------------------------------------------ */
 
@@ -69,69 +72,93 @@ static long setup(struct aop_ctx *ctx, void __user *arg)
 
 /* ---- cancel, detach, modify -------------------------------------------- */
 
-static void cancel_chunk(struct aop_ctx *ctx, struct aop_run *run, void *entries, u32 nr)
+static __always_inline int cancel_one(struct aop_ctx *ctx, struct aop_run *run, const void *entry)
 {
-	struct aop_cancel_entry *e = entries;
+	const struct aop_cancel_entry *e = entry;
+	struct aop_link *link = aop_link_find(ctx, e->handle);
 
-	for (; nr--; e++) {
-		struct aop_link *link = aop_link_find(ctx, e->handle);
-
-		if (e->reason > 0) {
-			e->ret = -EINVAL;
-		} else if (IS_ERR(link)) {
-			e->ret = PTR_ERR(link);
-		} else if (!(link->rights & AOP_MAY_CANCEL)) {
-			e->ret = -EPERM;
-		} else {
-			aop_run_lock(run, link->op->home);
-			e->ret = aop_cancel_locked(run, link->op, e->reason ?: -ECANCELED);
-		}
-	}
+	if (e->reason > 0)
+		return -EINVAL;
+	if (IS_ERR(link))
+		return PTR_ERR(link);
+	if (!(link->rights & AOP_MAY_CANCEL))
+		return -EPERM;
+	aop_run_lock(run, link->op->home);
+	return aop_cancel_locked(run, link->op, e->reason ?: -ECANCELED);
 }
 
-static void detach_chunk(struct aop_ctx *ctx, struct aop_run *run, void *entries, u32 nr)
+static __always_inline int detach_one(struct aop_ctx *ctx, struct aop_run *run, const void *entry)
 {
-	struct aop_detach_entry *e = entries;
+	const struct aop_detach_entry *e = entry;
+	struct aop_link *link = aop_link_find(ctx, e->handle);
+	u8 rights;
 
-	for (; nr--; e++) {
-		struct aop_link *link = aop_link_find(ctx, e->handle);
-
-		if (e->rights & ~AOP_MAY_ALL) {
-			e->ret = -EINVAL;
-		} else if (IS_ERR(link)) {
-			e->ret = PTR_ERR(link);
-		} else if (e->rights & ~link->rights) {
-			e->ret = -EPERM;
-		} else {
-			aop_run_lock(run, link->op->home);
-			aop_link_drop_locked(run, link, e->rights ?: AOP_MAY_ALL);
-		}
-	}
+	if (unlikely(e->rights & ~AOP_MAY_ALL))
+		return -EINVAL;
+	if (IS_ERR(link))
+		return PTR_ERR(link);
+	if (unlikely(e->rights & ~link->rights))
+		return -EPERM;
+	rights = link->rights;
+	if (e->rights)
+		rights &= e->rights;
+	aop_run_lock(run, link->op->home);
+	if (unlikely(rights & AOP_MAY_DRIVE))
+		aop_link_drop_locked(run, link, rights);
+	else
+		__aop_link_end_locked(run, link, rights & ~AOP_MAY_DRIVE, 0, 0, 0);
+	return 0;
 }
 
-static void modify_chunk(struct aop_ctx *ctx, struct aop_run *run, void *entries, u32 nr)
+static __always_inline int modify_one(struct aop_ctx *ctx, struct aop_run *run, const void *entry)
 {
-	struct aop_modify_entry *e = entries;
+	const struct aop_modify_entry *e = entry;
+	struct aop_link *link = aop_link_find(ctx, e->handle);
 
-	for (; nr--; e++) {
-		struct aop_link *link = aop_link_find(ctx, e->handle);
-
-		if (e->mask & ~AOP_EV_ALL) {
-			e->ret = -EINVAL;
-		} else if (IS_ERR(link)) {
-			e->ret = PTR_ERR(link);
-		} else {
-			aop_run_lock(run, link->op->home);
-			aop_link_modify_locked(run, link, e->mask, e->data);
-		}
-	}
+	if (e->mask & ~AOP_EV_ALL)
+		return -EINVAL;
+	if (IS_ERR(link))
+		return PTR_ERR(link);
+	aop_run_lock(run, link->op->home);
+	aop_link_modify_locked(run, link, e->mask, e->data);
+	return 0;
 }
 
-static const struct aop_batch_kind cancels = AOP_BATCH_KIND(cancel, 0);
-static const struct aop_batch_kind detaches = AOP_BATCH_KIND(detach, 0);
-static const struct aop_batch_kind modifies = AOP_BATCH_KIND(modify, 0);
+/* Not inlined into the switch: the stack of one would be that of all. */
+#define CALL(name)								\
+static const struct aop_batch_kind name##s = AOP_BATCH_KIND(name);		\
+										\
+static noinline long ioctl_##name(struct aop_ctx *ctx, void __user *arg)	\
+{										\
+	return aop_batch(ctx, &name##s, arg);					\
+}										\
+										\
+static noinline long ioctl_##name##_one(struct aop_ctx *ctx, void __user *arg)	\
+{										\
+	return aop_one(ctx, &name##s, arg);					\
+}
+
+CALL(cancel)
+CALL(detach)
+CALL(modify)
 
 /* ---- the switch -------------------------------------------------------- */
+
+static bool is_call(unsigned int cmd)
+{
+	switch (cmd) {
+	case AOP_IOC_FEATURES ... AOP_IOC_QUERY:
+	case AOP_IOC_CREATE_ONE:
+	case AOP_IOC_SIGNAL_ONE:
+	case AOP_IOC_CANCEL_ONE:
+	case AOP_IOC_ATTACH_ONE:
+	case AOP_IOC_DETACH_ONE:
+	case AOP_IOC_MODIFY_ONE:
+		return true;
+	default:
+		return false;
+	}
+}
 
 static long before_setup(struct aop_ctx *ctx, unsigned int cmd, void __user *arg)
 {
@@ -139,30 +166,47 @@ static long before_setup(struct aop_ctx *ctx, unsigned int cmd, void __user *arg
 		return features(arg);
 	if (cmd == AOP_IOC_SETUP)
 		return setup(ctx, arg);
-	return cmd - AOP_IOC_FEATURES > AOP_IOC_QUERY - AOP_IOC_FEATURES ? -ENOTTY : -EINVAL;
+	return is_call(cmd) ? -EINVAL : -ENOTTY;
 }
 
 /**
- * aop_ioctl() - a call of the process that the context belongs to
- * @ctx: of it
+ * aop_ioctl() - ->unlocked_ioctl of a context
+ * @file: of the context; other processes than its own are refused
  * @cmd: AOP_IOC_*
- * @arg: pointer to the struct that goes with it
+ * @argument: pointer to the struct that goes with it
  *
  * Context: may sleep.
  * Return: what aop(4) says of the call.
  */
-long aop_ioctl(struct aop_ctx *ctx, unsigned int cmd, void __user *arg)
+long aop_ioctl(struct file *file, unsigned int cmd, unsigned long argument)
 {
+	struct aop_ctx *ctx = file->private_data;
+	void __user *arg = (void __user *)argument;
+
+	if (unlikely(current->mm != ctx->mm))
+		return -EIO;
 	/* Pairs with the release in setup(). */
 	if (unlikely(!smp_load_acquire(&ctx->nr_slots)))
 		return before_setup(ctx, cmd, arg);
 	/* First what is called most: retpolines make a switch walk. */
-	if (cmd == AOP_IOC_SIGNAL)
-		return aop_ioctl_signal(ctx, arg);
+	if (cmd == AOP_IOC_SIGNAL_ONE)
+		return aop_ioctl_signal_one(ctx, arg);
 	if (cmd == AOP_IOC_WAIT)
 		return aop_ioctl_wait(ctx, arg);
 
 	switch (cmd) {
+	case AOP_IOC_SIGNAL:
+		return aop_ioctl_signal(ctx, arg);
+	case AOP_IOC_CREATE_ONE:
+		return aop_ioctl_create_one(ctx, arg);
+	case AOP_IOC_ATTACH_ONE:
+		return aop_ioctl_attach_one(ctx, arg);
+	case AOP_IOC_DETACH_ONE:
+		return ioctl_detach_one(ctx, arg);
+	case AOP_IOC_MODIFY_ONE:
+		return ioctl_modify_one(ctx, arg);
+	case AOP_IOC_CANCEL_ONE:
+		return ioctl_cancel_one(ctx, arg);
 	case AOP_IOC_FEATURES:
 		return features(arg);
 	case AOP_IOC_SETUP:
@@ -170,15 +214,15 @@ long aop_ioctl(struct aop_ctx *ctx, unsigned int cmd, void __user *arg)
 	case AOP_IOC_CREATE:
 		return aop_ioctl_create(ctx, arg);
 	case AOP_IOC_CANCEL:
-		return aop_batch(ctx, &cancels, arg);
+		return ioctl_cancel(ctx, arg);
 	case AOP_IOC_EXPORT:
 		return aop_ioctl_export(ctx, arg);
 	case AOP_IOC_ATTACH:
 		return aop_ioctl_attach(ctx, arg);
 	case AOP_IOC_DETACH:
-		return aop_batch(ctx, &detaches, arg);
+		return ioctl_detach(ctx, arg);
 	case AOP_IOC_MODIFY:
-		return aop_batch(ctx, &modifies, arg);
+		return ioctl_modify(ctx, arg);
 	case AOP_IOC_GROUP:
 		return aop_ioctl_group(ctx, arg);
 	case AOP_IOC_QUERY:

@@ -79,8 +79,11 @@ u64 aop_host_ns(const struct aop_ctx *ctx, u64 ns);
 int aop_signal_batch(struct aop_ctx *ctx, void __user *entries, u32 size, u32 nr, u32 *done);
 
 long aop_ioctl_signal(struct aop_ctx *ctx, void __user *arg);
+long aop_ioctl_signal_one(struct aop_ctx *ctx, void __user *arg);
 long aop_ioctl_create(struct aop_ctx *ctx, void __user *arg);
+long aop_ioctl_create_one(struct aop_ctx *ctx, void __user *arg);
 long aop_ioctl_attach(struct aop_ctx *ctx, void __user *arg);
+long aop_ioctl_attach_one(struct aop_ctx *ctx, void __user *arg);
 long aop_ioctl_wait(struct aop_ctx *ctx, void __user *arg);
 long aop_ioctl_group(struct aop_ctx *ctx, void __user *arg);
 long aop_ioctl_export(struct aop_ctx *ctx, void __user *arg);

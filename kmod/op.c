@@ -21,8 +21,8 @@
 #include <linux/slab.h>
 #include <linux/workqueue.h>
 
+#include "change.h"
 #include "internal.h"
-#include "slot.h"
 #include "trace.h"
 
 struct workqueue_struct *aop_wq;
@@ -183,10 +183,19 @@ EXPORT_SYMBOL_GPL(aop_put);
  */
 void aop_put_locked(struct aop_run *run, struct aop *op)
 {
-	if (refcount_dec_and_test(&op->ref)) {
-		op->dead = run->dead;
-		run->dead = op;
-	}
+	if (refcount_dec_and_test(&op->ref))
+		aop_bury_locked(run, op);
+}
+
+/**
+ * aop_bury_locked() - an op's last reference went, with some home lock held
+ * @run: frees it when no lock is held any more
+ * @op: without references
+ */
+void aop_bury_locked(struct aop_run *run, struct aop *op)
+{
+	op->dead = run->dead;
+	run->dead = op;
 }
 
 /**
@@ -218,40 +227,14 @@ void aop_birth(struct aop *op, u64 now, u16 state, s64 result)
 
 /* ---- runs -------------------------------------------------------------- */
 
-static void run_flush(struct aop_run *run)
+/**
+ * aop_run_flush() - push what is ready
+ * @run: holds the home lock that pins it
+ */
+void aop_run_flush(struct aop_run *run)
 {
 	aop_ring_push(run->ctx, run->ready, run->nr);
 	run->nr = 0;
-}
-
-/**
- * aop_run_unlock() - push what is ready, then unlock
- * @run: may hold no lock
- */
-void aop_run_unlock(struct aop_run *run)
-{
-	struct aop_home *home = run->home;
-
-	if (!home)
-		return;
-	if (run->nr)
-		run_flush(run);
-	run->home = NULL;
-	__acquire(&home->lock);		/* by aop_run_lock_other(): for sparse */
-	spin_unlock_irqrestore(&home->lock, run->flags);
-}
-
-/**
- * aop_run_lock_other() - aop_run_lock(), when it is not the lock held so far
- * @run: remembers it
- * @home: pinned by an op that the caller has a reference on
- */
-void aop_run_lock_other(struct aop_run *run, struct aop_home *home)
-{
-	aop_run_unlock(run);
-	spin_lock_irqsave(&home->lock, run->flags);
-	__release(&home->lock);		/* by aop_run_unlock(): for sparse */
-	run->home = home;
 }
 
 /* Ops that died together mostly come from one home, and often from one slab. */
@@ -277,24 +260,15 @@ static void free_dead(struct aop_run *run)
 }
 
 /**
- * aop_run_end() - unlock, and do what had to wait for that
- * @run: done with afterwards
+ * aop_run_finish() - do what had to wait for the unlock
+ * @run: holds no lock
  */
-void aop_run_end(struct aop_run *run)
+void aop_run_finish(struct aop_run *run)
 {
-	aop_run_unlock(run);
 	if (!llist_empty(&run->fired))
 		aop_group_fired(run);
 	if (run->dead)
 		free_dead(run);
-}
-
-static __always_inline void run_queue(struct aop_run *run, struct aop_link *link)
-{
-	if (run->nr && (run->nr == AOP_RUN_LINKS || run->ctx != link->ctx))
-		run_flush(run);
-	run->ctx = link->ctx;
-	run->ready[run->nr++] = link;
 }
 
 /* ---- changes ----------------------------------------------------------- */
@@ -319,13 +293,13 @@ void aop_status_of(const struct aop *op, s64 time_offset, struct aop_status *st)
 	st->id = op->id;
 }
 
-/* A run reads the clock once, and may come later to an op than others did. */
-static u64 now_for(const struct aop_run *run, const struct aop *op)
-{
-	return max(run->now, op->time);
-}
-
-static void run_hooks(struct aop_run *run, struct aop *op, u32 events)
+/**
+ * aop_run_hooks() - tell waiters and groups of a change
+ * @run: holds the home lock
+ * @op: that changed
+ * @events: AOP_EV_*
+ */
+void aop_run_hooks(struct aop_run *run, struct aop *op, u32 events)
 {
 	struct aop_hook *hook;
 	struct hlist_node *next;
@@ -334,53 +308,10 @@ static void run_hooks(struct aop_run *run, struct aop *op, u32 events)
 		hook->func(run, op, hook, events);
 }
 
-/* One change was made: number it, publish it, tell those who asked for it. */
-static void changed(struct aop_run *run, struct aop *op, u32 word, u32 events)
+/* The rarer changes, that need not be inlined. */
+static noinline void changed(struct aop_run *run, struct aop *op, u32 word, u32 events)
 {
-	u32 seq = op->seq + 2;
-	struct aop_link *link;
-
-	trace_aop_change(op, word, seq);
-	events |= AOP_EV_CHANGE;
-	hlist_for_each_entry(link, &op->links, node) {
-		aop_slot_lock(link->slot, seq);
-		aop_slot_time(link, op);
-		aop_slot_state(link->slot, op, word);
-		aop_slot_unlock(link->slot, seq);
-		if (link->mask & events)
-			run_queue(run, link);
-	}
-	/*
-	 * Last, for those who look without the lock: whoever is told of a change finds
-	 * it in the slot.  Pairs with the acquires in aop_level() and events_of().
-	 */
-	smp_store_release(&op->seq, seq);
-	smp_store_release(&op->word, word);	/* as above */
-	if (!hlist_empty(&op->hooks))
-		run_hooks(run, op, events);
-	/* All of them, exclusive ones too: what became readable stays so for each. */
-	if ((events & AOP_EV_FINAL) && wq_has_sleeper(&op->wq))
-		__wake_up(&op->wq, TASK_NORMAL, 0, poll_to_key(EPOLLIN | EPOLLRDNORM));
-}
-
-/* The same for a change of progress, which is the most frequent one. */
-static void progressed(struct aop_run *run, struct aop *op)
-{
-	u32 seq = op->seq + 2;
-	struct aop_link *link;
-
-	trace_aop_change(op, op->word, seq);
-	hlist_for_each_entry(link, &op->links, node) {
-		aop_slot_lock(link->slot, seq);
-		aop_slot_time(link, op);
-		aop_slot_progress(link->slot, op);
-		aop_slot_unlock(link->slot, seq);
-		if (link->mask & AOP_EV_CHANGE)
-			run_queue(run, link);
-	}
-	smp_store_release(&op->seq, seq);	/* last, as in changed() */
-	if (!hlist_empty(&op->hooks))
-		run_hooks(run, op, AOP_EV_CHANGE);
+	__aop_changed(run, op, word, events);
 }
 
 /**
@@ -398,7 +329,7 @@ int aop_start_locked(struct aop_run *run, struct aop *op)
 		return -EALREADY;
 	if (state != AOP_PENDING)
 		return -EINVAL;
-	op->time = now_for(run, op);
+	op->time = aop_now_for(run, op);
 	op->started = op->time;
 	changed(run, op, aop_word(AOP_RUNNING, aop_word_flags(op->word)), 0);
 	return 0;
@@ -415,15 +346,7 @@ int aop_start_locked(struct aop_run *run, struct aop *op)
  */
 int aop_progress_locked(struct aop_run *run, struct aop *op, u64 done, u64 total)
 {
-	u32 state = aop_word_state(op->word);
-
-	if (!aop_move_is_legal(state, state))
-		return -EALREADY;
-	op->done = done;
-	op->total = total;
-	op->time = now_for(run, op);
-	progressed(run, op);
-	return 0;
+	return __aop_progress_locked(run, op, done, total);
 }
 
 /**
@@ -438,25 +361,7 @@ int aop_progress_locked(struct aop_run *run, struct aop *op, u64 done, u64 total
  */
 int aop_end_locked(struct aop_run *run, struct aop *op, u8 state, u8 flags, s64 result)
 {
-	u32 events = AOP_EV_FINAL;
-
-	if (!aop_move_is_legal(aop_word_state(op->word), state))
-		return -EALREADY;
-	/* Without an owner nobody is left to let go. */
-	if (!op->owned)
-		flags |= AOP_F_OVER;
-	if (flags & AOP_F_OVER)
-		events |= AOP_EV_OVER;
-	if (flags & AOP_F_ASKED)
-		events |= AOP_EV_ASKED;
-	if (state == AOP_CANCELLED)
-		op->reason = result;
-	op->result = result;
-	op->time = now_for(run, op);
-	if (op->extra && op->extra->deadline)
-		aop_deadline_cancel_locked(op);
-	changed(run, op, aop_word(state, aop_word_flags(op->word) | flags), events);
-	return 0;
+	return __aop_end_locked(run, op, state, flags, result);
 }
 
 /**
@@ -471,13 +376,18 @@ int aop_end_locked(struct aop_run *run, struct aop *op, u8 state, u8 flags, s64 
  */
 int aop_end_owned_locked(struct aop_run *run, struct aop *op, u8 state, u8 flags, s64 result)
 {
-	int ret;
+	return __aop_end_owned_locked(run, op, state, flags, result);
+}
 
-	op->owned = false;
-	ret = aop_end_locked(run, op, state, flags, result);
-	if (ret && !(aop_word_flags(op->word) & AOP_F_OVER))
+/**
+ * aop_over_locked() - the owner of a final op has let go too
+ * @run: holds the home lock
+ * @op: final
+ */
+void aop_over_locked(struct aop_run *run, struct aop *op)
+{
+	if (!(aop_word_flags(op->word) & AOP_F_OVER))
 		changed(run, op, op->word | aop_word(0, AOP_F_OVER), AOP_EV_OVER);
-	return ret;
 }
 
 /**
@@ -529,9 +439,7 @@ int aop_cancel_locked(struct aop_run *run, struct aop *op, s32 reason)
  */
 void aop_watch_locked(struct aop_run *run, struct aop *op)
 {
-	op->watchers++;
-	if (aop_word_flags(op->word) & AOP_F_ORPHAN && !aop_is_final(op))
-		changed(run, op, op->word & ~aop_word(0, AOP_F_ORPHAN), AOP_EV_ORPHAN);
+	__aop_watch_locked(run, op);
 }
 
 /**
@@ -541,26 +449,47 @@ void aop_watch_locked(struct aop_run *run, struct aop *op)
  */
 void aop_unwatch_locked(struct aop_run *run, struct aop *op)
 {
-	if (--op->watchers || op->detached || aop_is_final(op))
-		return;
+	__aop_unwatch_locked(run, op);
+}
+
+/**
+ * aop_orphan_locked() - the last watcher has let go
+ * @run: holds the home lock
+ * @op: not final, not detached
+ */
+void aop_orphan_locked(struct aop_run *run, struct aop *op)
+{
 	changed(run, op, op->word | aop_word(0, AOP_F_ORPHAN), AOP_EV_ORPHAN);
 }
 
-/*
+/**
+ * aop_unorphan_locked() - somebody watches again
+ * @run: holds the home lock
+ * @op: was abandoned
+ */
+void aop_unorphan_locked(struct aop_run *run, struct aop *op)
+{
+	if (!aop_is_final(op))
+		changed(run, op, op->word & ~aop_word(0, AOP_F_ORPHAN), AOP_EV_ORPHAN);
+}
+
+/**
+ * aop_foreigner_may_join() - may somebody else's handle or hook join an op?
+ * @op: its home lock is held
+ * @user: not the op's
+ *
  * Others may not make the walk of somebody's op long, nor leave its owner no room:
  * a share for each of them, and half for all of them.
+ *
+ * Return: 0 or -EMFILE.
  */
-static int may_join(const struct aop *op, const struct aop_user *user)
+int aop_foreigner_may_join(const struct aop *op, const struct aop_user *user)
 {
 	const struct aop_user *owner = op->home->user;
 	unsigned int foreign = 0, own = 0;
 	const struct aop_link *link;
 	const struct aop_hook *hook;
 
-	if (op->nr_links >= AOP_MAX_LINKS)
-		return -EMFILE;
-	if (user == owner)
-		return 0;
 	hlist_for_each_entry(link, &op->links, node) {
 		foreign += link->ctx->home->user != owner;
 		own += link->ctx->home->user == user;
@@ -570,31 +499,6 @@ static int may_join(const struct aop *op, const struct aop_user *user)
 		own += hook->user == user;
 	}
 	return own < AOP_MAX_FOREIGN && foreign < AOP_MAX_LINKS / 2 ? 0 : -EMFILE;
-}
-
-/**
- * aop_link_locked() - tell a handle of all changes from now on
- * @run: holds the home lock
- * @op: whose
- * @link: with its context, mask and slot
- * @data: the watcher's, for the slot
- *
- * Publishes the slot, and queues it if its mask asks for something that holds.
- *
- * Return: 0 or -EMFILE.
- */
-int aop_link_locked(struct aop_run *run, struct aop *op, struct aop_link *link, u64 data)
-{
-	int ret = may_join(op, link->ctx->home->user);
-
-	if (ret)
-		return ret;
-	op->nr_links++;
-	hlist_add_head(&link->node, &op->links);
-	aop_slot_begin(link, op, data);
-	if (link->mask & aop_level(op))
-		run_queue(run, link);
-	return 0;
 }
 
 /**
@@ -609,21 +513,7 @@ void aop_link_modify_locked(struct aop_run *run, struct aop_link *link, u32 mask
 	link->mask = mask;
 	aop_slot_data(link, data);
 	if (link->rights & AOP_SEES && mask & aop_level(link->op))
-		run_queue(run, link);
-}
-
-/**
- * aop_unlink_locked() - tell a handle of nothing any more
- * @run: holds the home lock
- * @link: on the list of an op; its slot is the caller's to change
- */
-void aop_unlink_locked(struct aop_run *run, struct aop_link *link)
-{
-	/* It may be among those that wait to be pushed. */
-	if (run->nr && run->ctx == link->ctx)
-		run_flush(run);
-	link->op->nr_links--;
-	hlist_del(&link->node);
+		aop_run_queue(run, link);
 }
 
 /**
@@ -635,7 +525,7 @@ void aop_unlink_locked(struct aop_run *run, struct aop_link *link)
  */
 int aop_hook_locked(struct aop *op, struct aop_hook *hook)
 {
-	int ret = may_join(op, hook->user);
+	int ret = __aop_may_join(op, hook->user);
 
 	if (ret)
 		return ret;
@@ -676,6 +566,13 @@ unsigned int aop_op_count(void)
 
 int __init aop_op_init(void)
 {
+	/* What __aop_progress_locked() makes of the table of transitions. */
+	BUILD_BUG_ON(!aop_move_is_legal(AOP_PENDING, AOP_PENDING));
+	BUILD_BUG_ON(!aop_move_is_legal(AOP_RUNNING, AOP_RUNNING));
+	BUILD_BUG_ON(aop_move_is_legal(AOP_DONE, AOP_DONE));
+	BUILD_BUG_ON(aop_move_is_legal(AOP_FAILED, AOP_FAILED));
+	BUILD_BUG_ON(aop_move_is_legal(AOP_CANCELLED, AOP_CANCELLED));
+
 	op_cache = kmem_cache_create("aop_op", sizeof(struct aop), 0, SLAB_ACCOUNT, op_construct);
 	if (!op_cache)
 		return -ENOMEM;

@@ -20,12 +20,13 @@
 
 #include "internal.h"
 #include "ioctl.h"
+#include "link.h"
 #include "trace.h"
 
 struct aop_file {
 	struct aop *op;
 	u32 rights;
-	bool crowded;		/* see aop_poll_wait() */
+	bool crowded;		/* see aop_poll_queue() */
 };
 
 static int opfd_release(struct inode *inode, struct file *file)
@@ -49,9 +50,12 @@ static int opfd_release(struct inode *inode, struct file *file)
 static __poll_t opfd_poll(struct file *file, poll_table *wait)
 {
 	struct aop_file *af = file->private_data;
+	__poll_t events = 0;
 
-	__poll_t events = aop_poll_wait(file, &af->op->wq, wait, &af->crowded);
-
+	if (!poll_does_not_wait(wait))
+		aop_poll_queue(file, &af->op->wq, wait, &af->crowded);
+	if (READ_ONCE(af->crowded))
+		events |= EPOLLERR;
 	/* On the queue before the state.  Pairs with wq_has_sleeper() in changed(). */
 	smp_mb();
 	if (!(READ_ONCE(af->rights) & AOP_MAY_LOOK))

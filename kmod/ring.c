@@ -74,14 +74,13 @@ static u64 accept_head(struct aop_ctx *ctx)
  * aop_ring_push() - queue handles whose slots have been written, and wake
  * @ctx: whose ring
  * @links: handles of it, pinned by a home lock that the caller holds
- * @nr: how many
+ * @nr: how many, at least 1
  */
 void aop_ring_push(struct aop_ctx *ctx, struct aop_link **links, unsigned int nr)
 {
 	struct aop_ring *ring = ctx->ring;
 	u32 mask = ctx->nr_slots - 1;
 	u64 head, before, tail;
-	unsigned int i;
 
 	spin_lock(&ctx->wq.lock);
 	/* K2, the slots before the head.  Pairs with the consumer's C3. */
@@ -89,14 +88,14 @@ void aop_ring_push(struct aop_ctx *ctx, struct aop_link **links, unsigned int nr
 	head = accept_head(ctx);
 	before = ctx->tail;
 	tail = before;
-	for (i = 0; i < nr; i++) {
-		struct aop_link *link = links[i];
+	do {
+		struct aop_link *link = *links++;
 
 		if (link->pos > head)
 			continue;
 		WRITE_ONCE(ring->places[tail & mask], link->index);
 		link->pos = ++tail;
-	}
+	} while (--nr);
 	if (tail == before)
 		goto unlock;
 	WRITE_ONCE(ctx->tail, tail);

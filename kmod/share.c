@@ -12,6 +12,7 @@
 #include <linux/sched.h>
 
 #include "internal.h"
+#include "link.h"
 
 /* Locks the table of a context of the calling process.  Returns its pinned file. */
 static struct file *enter(int aop_fd, struct aop_ctx **ctx)

@@ -3,76 +3,80 @@
  * AOP_IOC_SIGNAL: owners drive their ops.
  */
 #include "batch.h"
-
-static int end(struct aop_run *run, struct aop_link *link, u32 what, u8 state, u8 flags,
-	       s64 result)
-{
-	return aop_link_end_locked(run, link, what & AOP_SIGNAL_DETACH ? AOP_MAY_ALL :
-				   AOP_MAY_DRIVE, state, flags, result);
-}
+#include "link.h"
 
 /* The home lock is held; the right to drive has been checked. */
-static int drive(struct aop_run *run, struct aop_link *link, const struct aop_signal_entry *e)
+static __always_inline int end(struct aop_run *run, struct aop_link *link,
+			       const struct aop_signal_entry *e)
 {
-	struct aop *op = link->op;
-	s64 value = e->value;
+	u32 what = e->what & ~AOP_SIGNAL_DETACH;
+	s64 result = e->value;
+	u8 state, flags = 0;
 	int ret;
 
-	if (e->total && e->what != AOP_SIGNAL_PROGRESS)
+	if (e->total)
 		return -EINVAL;
-	switch (e->what & ~AOP_SIGNAL_DETACH) {
-	case AOP_SIGNAL_START:
-		if (value || e->what & AOP_SIGNAL_DETACH)
-			return -EINVAL;
-		ret = aop_start_locked(run, op);
-		if (ret == -EALREADY)
-			aop_link_drop_locked(run, link, AOP_MAY_DRIVE);
-		return ret;
-	case AOP_SIGNAL_PROGRESS:
-		if (value < 0 || e->what & AOP_SIGNAL_DETACH)
-			return -EINVAL;
-		return aop_progress_locked(run, op, value, e->total);
+	switch (what) {
 	case AOP_SIGNAL_DONE:
-		return end(run, link, e->what, AOP_DONE, 0, value);
+		state = AOP_DONE;
+		break;
 	case AOP_SIGNAL_FAIL:
-		if (!aop_result_fits(AOP_FAILED, value))
-			return -EINVAL;
-		return end(run, link, e->what, AOP_FAILED, 0, value);
+		state = AOP_FAILED;
+		break;
 	case AOP_SIGNAL_CANCELLED:
-		if (!value)
-			value = op->reason ?: -ECANCELED;
-		if (!aop_result_fits(AOP_CANCELLED, value))
-			return -EINVAL;
-		return end(run, link, e->what, AOP_CANCELLED, 0, value);
+		state = AOP_CANCELLED;
+		if (!result)
+			result = link->op->reason ?: -ECANCELED;
+		break;
 	case AOP_SIGNAL_LET_GO:
-		if (value)
+		if (result)
 			return -EINVAL;
-		end(run, link, e->what, AOP_FAILED, AOP_F_SYSTEM, -EOWNERDEAD);
-		return 0;
+		state = AOP_FAILED;
+		flags = AOP_F_SYSTEM;
+		result = -EOWNERDEAD;
+		break;
 	default:
 		return -EINVAL;
 	}
+	if (!aop_result_fits(state, result))
+		return -EINVAL;
+	ret = __aop_link_end_locked(run, link, e->what & AOP_SIGNAL_DETACH ? AOP_MAY_ALL :
+				    AOP_MAY_DRIVE, state, flags, result);
+	/* Who lets go has nothing to say that could come too late. */
+	return what == AOP_SIGNAL_LET_GO ? 0 : ret;
 }
 
-static void signal_chunk(struct aop_ctx *ctx, struct aop_run *run, void *entries, u32 nr)
+static int start(struct aop_run *run, struct aop_link *link, const struct aop_signal_entry *e)
 {
-	struct aop_signal_entry *e = entries;
+	int ret;
 
-	for (; nr--; e++) {
-		struct aop_link *link = aop_link_find(ctx, e->handle);
-
-		if (IS_ERR(link)) {
-			e->ret = PTR_ERR(link);
-		} else if (!(link->rights & AOP_MAY_DRIVE)) {
-			e->ret = -EPERM;
-		} else {
-			aop_run_lock(run, link->op->home);
-			e->ret = drive(run, link, e);
-		}
-	}
+	if (e->value || e->total)
+		return -EINVAL;
+	ret = aop_start_locked(run, link->op);
+	if (ret == -EALREADY)
+		aop_link_drop_locked(run, link, AOP_MAY_DRIVE);
+	return ret;
 }
 
-static const struct aop_batch_kind signals = AOP_BATCH_KIND(signal, 0);
+static __always_inline int signal_one(struct aop_ctx *ctx, struct aop_run *run, const void *entry)
+{
+	const struct aop_signal_entry *e = entry;
+	struct aop_link *link = aop_link_find(ctx, e->handle);
+
+	if (IS_ERR(link))
+		return PTR_ERR(link);
+	if (unlikely(!(link->rights & AOP_MAY_DRIVE)))
+		return -EPERM;
+	aop_run_lock(run, link->op->home);
+	if (e->what == AOP_SIGNAL_PROGRESS)
+		return unlikely(e->value < 0) ? -EINVAL :
+			__aop_progress_locked(run, link->op, e->value, e->total);
+	if (e->what == AOP_SIGNAL_START)
+		return start(run, link, e);
+	return end(run, link, e);
+}
+
+static const struct aop_batch_kind signals = AOP_BATCH_KIND(signal);
 
 /**
  * aop_signal_batch() - carry out signals
@@ -101,4 +105,17 @@ int aop_signal_batch(struct aop_ctx *ctx, void __user *entries, u32 size, u32 nr
 long aop_ioctl_signal(struct aop_ctx *ctx, void __user *arg)
 {
 	return aop_batch(ctx, &signals, arg);
+}
+
+/**
+ * aop_ioctl_signal_one() - AOP_IOC_SIGNAL_ONE
+ * @ctx: of the calling process
+ * @arg: struct aop_signal_entry
+ *
+ * Context: may sleep.
+ * Return: as aop_one().
+ */
+long aop_ioctl_signal_one(struct aop_ctx *ctx, void __user *arg)
+{
+	return aop_one(ctx, &signals, arg);
 }

@@ -29,28 +29,30 @@ static __always_inline void aop_slot_unlock(struct aop_status *slot, u32 seq)
 	preempt_enable_nested();
 }
 
-static __always_inline void aop_slot_state(struct aop_status *slot, const struct aop *op,
+static __always_inline void aop_slot_state(struct aop_status *slot, s32 reason, s64 result,
 					   u32 word)
 {
-	WRITE_ONCE(slot->reason, op->reason);
-	WRITE_ONCE(slot->result, op->result);
+	WRITE_ONCE(slot->reason, reason);
+	WRITE_ONCE(slot->result, result);
 	/* Who sees a final word in one load sees its result: the reader's acquire. */
 	smp_store_release(&slot->word, word);
 }
 
-static __always_inline void aop_slot_progress(struct aop_status *slot, const struct aop *op)
+static __always_inline void aop_slot_progress(struct aop_status *slot, u64 done, u64 total)
 {
-	WRITE_ONCE(slot->done, op->done);
-	WRITE_ONCE(slot->total, op->total);
+	WRITE_ONCE(slot->done, done);
+	WRITE_ONCE(slot->total, total);
 }
 
-static __always_inline void aop_slot_time(const struct aop_link *link, const struct aop *op)
+static __always_inline void aop_slot_time(struct aop_status *slot, const struct aop_link *link,
+					  u64 time)
 {
-	WRITE_ONCE(link->slot->time, op->time + link->ctx->time_offset);
+	WRITE_ONCE(slot->time, time + link->ctx->time_offset);
 }
 
 /* The slot shows an op for the first time. */
-static inline void aop_slot_begin(const struct aop_link *link, const struct aop *op, u64 data)
+static __always_inline void aop_slot_begin(const struct aop_link *link, const struct aop *op,
+					   u64 data)
 {
 	struct aop_status *slot = link->slot;
 
@@ -58,14 +60,14 @@ static inline void aop_slot_begin(const struct aop_link *link, const struct aop 
 	WRITE_ONCE(slot->gen, link->gen);
 	WRITE_ONCE(slot->id, op->id);
 	WRITE_ONCE(slot->data, data);
-	aop_slot_progress(slot, op);
-	aop_slot_time(link, op);
-	aop_slot_state(slot, op, op->word);
+	aop_slot_progress(slot, op->done, op->total);
+	aop_slot_time(slot, link, op->time);
+	aop_slot_state(slot, op->reason, op->result, op->word);
 	aop_slot_unlock(slot, op->seq);
 }
 
 /* The watcher's user data, which no change of the op touches. */
-static inline void aop_slot_data(const struct aop_link *link, u64 data)
+static __always_inline void aop_slot_data(const struct aop_link *link, u64 data)
 {
 	struct aop_status *slot = link->slot;
 	u32 seq = slot->seq;
@@ -76,7 +78,7 @@ static inline void aop_slot_data(const struct aop_link *link, u64 data)
 }
 
 /* A handle that is shown nothing, not even whose it is. */
-static inline void aop_slot_blank(const struct aop_link *link, u64 data)
+static __always_inline void aop_slot_blank(const struct aop_link *link, u64 data)
 {
 	struct aop_status *slot = link->slot;
 
@@ -97,7 +99,7 @@ static inline void aop_slot_blank(const struct aop_link *link, u64 data)
  * The handle is about to be freed.  Its index may still be in the ring: the consumer
  * finds no data and skips it.
  */
-static inline void aop_slot_clear(const struct aop_link *link)
+static __always_inline void aop_slot_clear(const struct aop_link *link)
 {
 	struct aop_status *slot = link->slot;
 	u32 seq = slot->seq;

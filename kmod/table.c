@@ -10,7 +10,7 @@
 #include <linux/sched.h>
 
 #include "internal.h"
-#include "slot.h"
+#include "link.h"
 
 /**
  * aop_links_alloc() - entries for more handles
@@ -44,80 +44,6 @@ u32 aop_links_alloc(struct aop_ctx *ctx, struct aop_link **links, u32 nr, int *e
 }
 
 /**
- * aop_link_free() - an entry is free again
- * @link: on no op's list
- */
-void aop_link_free(struct aop_link *link)
-{
-	struct aop_ctx *ctx = link->ctx;
-
-	link->op = NULL;
-	if (!++link->gen)
-		link->gen = 1;
-	link->next = ctx->free;
-	ctx->free = link;
-	ctx->nr_used--;
-	ctx->nr_uncharge++;
-}
-
-/**
- * aop_link_attach() - make an entry a handle on an op
- * @run: takes the home lock, and leaves it held
- * @link: from aop_links_alloc(); the caller frees it if this fails
- * @op: a reference is taken over, unless this fails
- * @rights: AOP_MAY_*
- * @mask: AOP_EV_*
- * @data: the watcher's
- *
- * Return: 0 or -EMFILE.
- */
-int aop_link_attach(struct aop_run *run, struct aop_link *link, struct aop *op, u8 rights,
-		    u32 mask, u64 data)
-{
-	int ret;
-
-	link->op = op;
-	link->rights = rights;
-	link->mask = mask;
-	aop_run_lock(run, op->home);
-	if (rights & AOP_SEES) {
-		ret = aop_link_locked(run, op, link, data);
-		if (ret)
-			return ret;
-	} else {
-		aop_slot_blank(link, data);
-	}
-	if (rights & AOP_MAY_LOOK)
-		aop_watch_locked(run, op);
-	return 0;
-}
-
-/* Takes rights away; a handle that may not see any more is shown nothing. */
-static void shed(struct aop_run *run, struct aop_link *link, u8 rights)
-{
-	bool saw = link->rights & AOP_SEES;
-
-	link->rights &= ~rights;
-	if (!saw || link->rights & AOP_SEES)
-		return;
-	aop_unlink_locked(run, link);
-	if (link->rights)
-		aop_slot_blank(link, link->slot->data);
-}
-
-/* A handle without rights is gone. */
-static void reap(struct aop_run *run, struct aop_link *link)
-{
-	struct aop *op = link->op;
-
-	if (link->rights)
-		return;
-	aop_slot_clear(link);
-	aop_link_free(link);
-	aop_put_locked(run, op);
-}
-
-/**
  * aop_link_end_locked() - give up rights; with the right to drive, end the op
  * @run: holds the home lock
  * @link: of it; free afterwards if no right is left
@@ -131,18 +57,7 @@ static void reap(struct aop_run *run, struct aop_link *link)
 int aop_link_end_locked(struct aop_run *run, struct aop_link *link, u8 rights, u8 state,
 			u8 flags, s64 result)
 {
-	struct aop *op = link->op;
-	int ret = 0;
-
-	rights &= link->rights;
-	/* First, so that a handle is not told of what its own end causes. */
-	shed(run, link, rights);
-	if (rights & AOP_MAY_DRIVE)
-		ret = aop_end_owned_locked(run, op, state, flags, result);
-	if (rights & AOP_MAY_LOOK)
-		aop_unwatch_locked(run, op);
-	reap(run, link);
-	return ret;
+	return __aop_link_end_locked(run, link, rights, state, flags, result);
 }
 
 /**
@@ -152,8 +67,8 @@ int aop_link_end_locked(struct aop_run *run, struct aop_link *link, u8 rights, u
  */
 void aop_link_moved_locked(struct aop_run *run, struct aop_link *link)
 {
-	shed(run, link, AOP_MAY_DRIVE);
-	reap(run, link);
+	__aop_link_shed(run, link, AOP_MAY_DRIVE);
+	__aop_link_reap(run, link);
 }
 
 /**

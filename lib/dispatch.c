@@ -64,45 +64,12 @@ static inline bool op_status(const struct op *op, struct aop_status *s)
 	return s->gen == AOP_HANDLE_GEN(op->handle);
 }
 
-static inline bool watch_due(struct watch *w, const struct aop_status *s)
-{
-	int asked;
-
-	switch (w->kind) {
-	case WATCH_CHANGES:
-		return s->state >= AOP_DONE || s->seq != w->seq;
-	case WATCH_OVER:
-		return s->flags & AOP_F_OVER;
-	default:
-		/* seq is the reason that it was told */
-		asked = status_asked(s);
-		if (!asked)
-			w->seq = 0;
-		return asked && (uint32_t)asked != w->seq;
-	}
-}
-
-/* w is about to be called with s.  The last call: detach it.  Is it that? */
-static inline bool watch_take(struct watch *w, const struct aop_status *s)
-{
-	w->seq = w->kind == WATCH_ASKED ? (uint32_t)status_asked(s) : s->seq;
-	if (s->state < AOP_DONE)
-		return false;
-	watch_unlink(w->op, w);
-	return true;
-}
-
-/* Whose drop waits for the callback: those for the owner are not the watchers'. */
-static inline const struct op *watcher(const struct watch *w)
-{
-	return w->kind == WATCH_ASKED ? NULL : w->op;
-}
-
 /* Run w, or have it run; it is due with s.  Has it become due again meanwhile? */
 static bool watch_call(struct aop_ctx *ctx, struct watch *w, const struct aop_status *s)
 {
 	struct frame frame, *running;
 	struct aop_exec *x = w->exec;
+	bool last = false;
 
 	if (w->next) {
 		/* Behind the others: they are due too, and w may still be afterwards. */
@@ -115,7 +82,7 @@ static bool watch_call(struct aop_ctx *ctx, struct watch *w, const struct aop_st
 			running->again = true;
 			return false;
 		}
-		watch_take(w, s);
+		last = watch_take(w, s);
 	} else if (exec_push(x, w) != EXEC_SUBMIT) {
 		return false;
 	}
@@ -125,6 +92,7 @@ static bool watch_call(struct aop_ctx *ctx, struct watch *w, const struct aop_st
 	 * been run by then, and be gone.
 	 */
 	frame_enter(&ctx->home, &frame, w, watcher(w));
+	frame.last = last;
 	lock_drop(&ctx->home.lock);
 	if (x)
 		exec_submit(x);
@@ -150,7 +118,7 @@ static void narrow(struct aop_ctx *ctx, struct op *op)
 		e.mask |= watch_wants(w);
 	if (!(op->mask & ~e.mask) || s.state >= AOP_DONE)
 		return;
-	if (!kernel_batch(ctx, AOP_IOC_MODIFY, &e, sizeof(e), 1) && !e.ret)
+	if (!kernel_call(ctx, AOP_IOC_MODIFY_ONE, &e))
 		op->mask = e.mask;
 }
 

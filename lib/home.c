@@ -33,7 +33,8 @@ struct frame *frame_find(struct home *h, const struct watch *w)
 {
 	struct frame *f = h->frames;
 
-	while (f && f->w != w)
+	/* After a last call there may be another watch where that one was. */
+	while (f && (f->w != w || f->last))
 		f = f->next;
 	return f;
 }
@@ -104,6 +105,15 @@ void frame_wait_op(struct home *h, const struct op *op)
 			f->op = NULL;
 		f = f->next;
 	}
+}
+
+void frame_forget_op(struct home *h, const struct op *op)
+{
+	struct frame *f;
+
+	for (f = h->frames; f; f = f->next)
+		if (f->alive == op)
+			f->alive = NULL;
 }
 
 /* A fork has happened: only this thread has come along. */

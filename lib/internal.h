@@ -7,6 +7,7 @@
  *	pass group		made of the public calls
  *	op wait watch		the public calls, the same for every scope
  *	shared ended		scope back ends: one struct scope each
+ *	private local
  *	dispatch		shared: reaps a context's ready ring
  *	cork			shared: collects a thread's calls
  *	ctx fork		shared: contexts, handles, ioctls
@@ -64,8 +65,10 @@ struct frame {
 	struct frame *next;
 	const struct watch *w;		/* NULL: unwatched by its own callback */
 	const struct op *op;		/* whose watcher; NULL: dropped by its own callback */
+	const struct op *alive;		/* in process: NULL when the op is gone */
 	const void *thread;
 	bool again;			/* due again while it ran */
+	bool last;			/* w is detached: it may be gone, or another */
 };
 
 /* Its address is what only this thread has. */
@@ -83,8 +86,10 @@ static inline void frame_enter(struct home *h, struct frame *f, const struct wat
 {
 	f->w = w;
 	f->op = op;
+	f->alive = NULL;
 	f->thread = self();
 	f->again = false;
+	f->last = false;
 	f->next = h->frames;
 	h->frames = f;
 }
@@ -102,6 +107,8 @@ bool frame_forget(struct home *h, const struct watch *w);
 void frame_wait(struct home *h, const struct watch *w);
 /* The same for all callbacks of watchers of op, which is dropped. */
 void frame_wait_op(struct home *h, const struct op *op);
+/* In process: op is given back, whoever still runs a callback of it. */
+void frame_forget_op(struct home *h, const struct op *op);
 void home_forked(struct home *h);
 
 /* Memory of this thread's for one call, freed with the thread; or NULL. */
@@ -138,16 +145,33 @@ struct op {
 			const struct scope *scope;
 			_Atomic uint32_t sides;
 			uint8_t rights;		/* AOP_MAY_* that the handle came with */
-			uint8_t mask;		/* AOP_EV_* of the handle; home lock */
+			union {
+				uint8_t mask;	/* AOP_EV_* of the handle; home lock */
+				uint8_t flags;	/* in process: OP_* */
+			};
 			uint8_t pending;	/* waits in its thread's cork */
 			uint8_t corked;		/* owner: where in the cork its end is, + 1 */
 			void (*release)(struct aop *op);
 			struct watch *watches;	/* home lock */
-			/* shared scope only */
-			struct aop_ctx *ctx;
-			uint64_t handle;
-			uint8_t watched;	/* was, some time; home lock to set it */
-			uint8_t on_asked;	/* owner: was, some time */
+			union {
+				struct {	/* shared scope */
+					struct aop_ctx *ctx;
+					uint64_t handle;
+					uint8_t watched; /* was once; home lock to set it */
+					uint8_t on_asked; /* owner: was, some time */
+				};
+				struct {	/* in process */
+					const char *label;
+					union {
+						int64_t deadline;	/* OP_DEADLINE */
+						struct alarm *alarm;	/* OP_ALARM */
+					};
+					union {
+						struct node *waiters;	/* local: word lock */
+						const void *thread;	/* private: AOP_ASSERT */
+					};
+				};
+			};
 		};
 		uint64_t words[8];
 	};
@@ -158,6 +182,16 @@ struct op {
 _Static_assert(offsetof(struct op, st) == offsetof(struct aop, st), "struct op");
 _Static_assert(sizeof(struct op) == sizeof(struct aop), "struct op");
 _Static_assert(offsetof(struct op, own) == offsetof(struct aop, own), "struct op");
+
+/* flags of an op in process: */
+#define OP_TIMED	0x01		/* its changes take the time */
+#define OP_DETACHED	0x02		/* is not abandoned */
+#define OP_DEADLINE	0x04		/* whoever comes by ends it */
+#define OP_ALARM	0x08		/* a loop ends it */
+#define OP_ON_ASKED	0x10		/* owner: had a watch for itself, some time */
+
+/* pending of an op in process: it drives itself. */
+#define OP_NO_OWNER	2
 
 static inline struct op *to_op(const struct aop *op)
 {
@@ -201,16 +235,20 @@ struct goal {
 #define GOAL_ASKED	{ .mask = AOP_EV_ASKED | AOP_EV_ORPHAN | AOP_EV_FINAL, \
 			  .flags = AOP_F_ASKED | AOP_F_ORPHAN, .final = true }
 
+static inline bool status_reached(const struct aop_status *s, uint32_t seq, const struct goal *g)
+{
+	if (s->flags & g->flags || (g->final && s->state >= AOP_DONE))
+		return true;
+	return g->mask & AOP_EV_CHANGE && seq != g->seq;
+}
+
 static inline bool reached(const struct op *op, const struct goal *g)
 {
 	struct aop_status s;
 
 	s.word = aop_word_(to_aop(op));
-	if (s.flags & g->flags || (g->final && s.state >= AOP_DONE))
-		return true;
 	/* If it is just being written, it has changed. */
-	return g->mask & AOP_EV_CHANGE &&
-	       __atomic_load_n(&op->st->seq, __ATOMIC_RELAXED) != g->seq;
+	return status_reached(&s, __atomic_load_n(&op->st->seq, __ATOMIC_RELAXED), g);
 }
 
 /* aop_asked() of a status. */
@@ -222,6 +260,7 @@ enum watch_kind {
 	WATCH_CHANGES,			/* aop_watch() */
 	WATCH_OVER,			/* aop_then() */
 	WATCH_ASKED,			/* aop_on_asked() */
+	WATCH_FINAL,			/* a group, its members: once */
 };
 
 struct watch {
@@ -269,6 +308,42 @@ static inline void watch_unlink(struct op *op, struct watch *w)
 	w->attached = 0;
 }
 
+static inline bool watch_due(struct watch *w, const struct aop_status *s)
+{
+	int asked;
+
+	switch (w->kind) {
+	case WATCH_CHANGES:
+		return s->state >= AOP_DONE || s->seq != w->seq;
+	case WATCH_OVER:
+		return s->flags & AOP_F_OVER;
+	case WATCH_FINAL:
+		return s->state >= AOP_DONE;
+	default:
+		/* seq is the reason that it was told */
+		asked = status_asked(s);
+		if (!asked)
+			w->seq = 0;
+		return asked && (uint32_t)asked != w->seq;
+	}
+}
+
+/* w is about to be called with s.  The last call: detach it.  Is it that? */
+static inline bool watch_take(struct watch *w, const struct aop_status *s)
+{
+	w->seq = w->kind == WATCH_ASKED ? (uint32_t)status_asked(s) : s->seq;
+	if (s->state < AOP_DONE)
+		return false;
+	watch_unlink(w->op, w);
+	return true;
+}
+
+/* Whose drop waits for the callback: those for the owner are not the watchers'. */
+static inline const struct op *watcher(const struct watch *w)
+{
+	return w->kind == WATCH_ASKED ? NULL : w->op;
+}
+
 /* ---- scopes --------------------------------------------------------------- */
 
 /*
@@ -297,6 +372,67 @@ struct scope {
 
 extern const struct scope scope_ended;		/* could not begin, or is let go of */
 extern const struct scope scope_shared;
+extern const struct scope scope_private;
+extern const struct scope scope_local;
+
+/* ---- in process ------------------------------------------------------------ */
+
+/*
+ * How a loop keeps an op's deadline: the first member of struct aop_loop (which
+ * struct aop_opts names).  arm() answers NULL for want of memory; at the time, the
+ * loop calls op_expire() on its own thread, with no lock held.
+ */
+struct keeper {
+	struct alarm *(*arm)(struct keeper *k, struct op *op, int64_t at);
+};
+
+/*
+ * The loop's own, with this at its start.  disarm() is called once, by the thread
+ * that ends op, before op is over, with no lock held: afterwards op_expire() is not
+ * called, nor running on another thread; the alarm is the loop's again.  It may be
+ * called inside op_expire(), by a callback.
+ */
+struct alarm {
+	void (*disarm)(struct alarm *a);
+};
+
+/* End op with -ETIMEDOUT, by the system, unless it is final.  Calls back. */
+void op_expire(struct op *op);
+
+/* The two scopes of this process; o may be NULL; options were checked. */
+int  inproc_init(struct op *op, struct aop_ctx *where, const struct aop_opts *o);
+/* As scope->wait(), for ops of both and for ended ones. */
+int  inproc_wait(struct op *const *ops, size_t n, size_t need, const struct goal *g,
+		 int64_t deadline);
+bool inproc(const struct op *op);
+/* Those of the ops whose deadline has passed are ended.  Was there one? */
+bool inproc_expire(struct op *const *ops, size_t n);
+void private_expire(struct op *op);
+void local_expire(struct op *op);
+
+/* What assertion builds (-DAOP_ASSERT) say of a caller's mistake before they abort. */
+void misuse(const char *what) __attribute__((noreturn, cold));
+
+#ifdef AOP_ASSERT
+#define ASSERTS	1
+#else
+#define ASSERTS	0
+#endif
+
+static inline void assert_that(bool cond, const char *what)
+{
+	if (ASSERTS && unlikely(!cond))
+		misuse(what);
+}
+
+extern const struct scope scope_gone;
+
+/* op was given back: in assertion builds whoever still uses it is caught. */
+static inline void op_gone(struct op *op)
+{
+	if (ASSERTS)
+		op->scope = &scope_gone;
+}
 
 /* Make op one that failed before it began: -err is returned. */
 int op_ended(struct op *op, int err);

@@ -35,9 +35,8 @@ int kernel_batch(struct aop_ctx *ctx, unsigned long cmd, void *entries, size_t s
 int kernel_detach(struct aop_ctx *ctx, uint64_t handle, uint32_t rights)
 {
 	struct aop_detach_entry e = { .handle = handle, .rights = rights };
-	int ret = kernel_batch(ctx, AOP_IOC_DETACH, &e, sizeof(e), 1);
 
-	return ret < 0 ? ret : e.ret;
+	return kernel_call(ctx, AOP_IOC_DETACH_ONE, &e);
 }
 
 void op_prepare(struct op *op, struct aop_ctx *ctx, void (*release)(struct aop *op))

@@ -18,17 +18,10 @@ static bool is_error(int64_t e)
 	return e < 0 && e >= -MAX_ERRNO;
 }
 
-static int where_is(const struct aop_ctx *where)
-{
-	if (where > AOP_LOCAL)
-		return 0;
-	return where ? -EOPNOTSUPP : -EINVAL;
-}
-
 /**
  * aop_init() - begin an op, PENDING
  * @op: memory of the caller's, uninitialised, that stays where it is until dropped
- * @where: the scope: an opened context
+ * @where: the scope: AOP_PRIVATE, AOP_LOCAL, or an opened context
  *
  * The struct has both sides: aop_owner() gives the owner's, all other calls are the
  * watcher's.  The same as aop_init_with() without options.
@@ -37,11 +30,11 @@ static int where_is(const struct aop_ctx *where)
  */
 int aop_init(struct aop *op, struct aop_ctx *where)
 {
-	int ret = where_is(where);
-
-	if (unlikely(ret))
-		return op_ended(to_op(op), ret);
-	return shared_init(to_op(op), where, NULL);
+	if (unlikely(where > AOP_LOCAL))
+		return shared_init(to_op(op), where, NULL);
+	if (unlikely(!where))
+		return op_ended(to_op(op), -EINVAL);
+	return inproc_init(to_op(op), where, NULL);
 }
 
 static int check_opts(const struct aop_opts *o)
@@ -65,14 +58,19 @@ static int check_opts(const struct aop_opts *o)
 /**
  * aop_init_with() - begin an op, with options
  * @op: memory of the caller's, uninitialised, that stays where it is until dropped
- * @where: the scope: an opened context
+ * @where: the scope: AOP_PRIVATE, for this thread alone; AOP_LOCAL, for the threads of
+ *	this process; or an opened context, for other processes too
  * @o: @o->size is sizeof(struct aop_opts), as AOP_OPTS() does it; read only during
  *	the call (shared scope copies the label)
  *
  * With an error the op is FAILED with that error, and all calls on it are safe; so
- * a program may look at the result only where it waits.  One system call, none when
- * corked (then the op reads as PENDING until it is submitted).  Does not block.  Any
- * thread; not a signal handler.
+ * a program may look at the result only where it waits.  In shared scope one system
+ * call, none when corked (then the op reads as PENDING until it is submitted).  Does
+ * not block.  Any thread; not a signal handler.
+ *
+ * In process the label must outlive the op, times are taken with AOP_TIMED only, and a
+ * deadline is kept by @o->loop on its thread (which a private op shares with it); if
+ * that is NULL it takes effect at the next call on the op, or the next wait for it.
  *
  * Return: 0; -EINVAL: @where is NULL, or an option is wrong; -E2BIG: options of a
  * newer library; -ENAMETOOLONG: the label has AOP_LABEL_SIZE bytes or more; -ENOSPC:
@@ -94,8 +92,10 @@ int aop_init_with(struct aop *op, struct aop_ctx *where, const struct aop_opts *
 		ret = check_opts(o);
 	if (unlikely(ret))
 		return op_ended(to_op(op), ret);
-	ret = where_is(where);
-	ret = ret ? op_ended(to_op(op), ret) : shared_init(to_op(op), where, o);
+	if (where > AOP_LOCAL)
+		ret = shared_init(to_op(op), where, o);
+	else
+		ret = where ? inproc_init(to_op(op), where, o) : op_ended(to_op(op), -EINVAL);
 	if (unlikely(ret))
 		to_op(op)->release = o->release;
 	return ret;
@@ -115,8 +115,11 @@ struct aop_owner *aop_owner(struct aop *op)
 {
 	struct op *o = to_op(op);
 
-	if (unlikely(o->pending))
+	if (unlikely(o->pending)) {
+		if (o->pending == OP_NO_OWNER)
+			return NULL;
 		cork_need(o);
+	}
 	if (!(atomic_load_explicit(&o->sides, memory_order_acquire) & SIDE_OWNER))
 		return NULL;
 	return (struct aop_owner *)op;
@@ -125,10 +128,15 @@ struct aop_owner *aop_owner(struct aop *op)
 /* ---- driving ---------------------------------------------------------------- */
 
 /*
- * All of these: one system call, none when corked (aop_start() excepted).  They do
- * not block, and take no lock that a callback could hold; so a signal handler may
- * make them too, unless its thread has corked or set aop_on_asked().  One thread at
- * a time for one owner.
+ * All of these: in shared scope one system call, none when corked (aop_start()
+ * excepted).  They do not block, and take no lock that a callback could hold; in shared
+ * scope a signal handler may make them too, unless its thread has corked or set
+ * aop_on_asked().  In process they call back what watches inline, and a signal handler
+ * may make them only for an op that its thread does not use meanwhile.  One thread at a
+ * time for one owner.
+ *
+ * After the call that ended it the pointer is dead.  Using it nevertheless answers -EPERM
+ * as long as the memory is still that op; a library built with -DAOP_ASSERT aborts.
  */
 
 static int drive(struct aop_owner *o, uint32_t what, int64_t value, uint64_t total)
@@ -279,7 +287,7 @@ int aop_asked(const struct aop_owner *o)
  *
  * A request changes no state and calls nothing back, unless nobody had accepted the
  * op.  It may be made again, and races with the end as it likes: afterwards the op
- * may end in any way.  One system call; does not block.  Any thread that holds @op.
+ * may end in any way.  One system call in shared scope; does not block.  Any thread that holds @op.
  *
  * Return: AOP_ASKED: the owner has been told; AOP_STOPPED: nobody had accepted it,
  * and it is CANCELLED; AOP_TOO_LATE: it was final.  -EINVAL: @reason is positive;
@@ -302,7 +310,13 @@ int aop_cancel(struct aop *op, int reason)
  */
 struct aop *aop_hold(struct aop *op)
 {
-	atomic_fetch_add_explicit(&to_op(op)->sides, SIDE_WATCHER, memory_order_relaxed);
+	_Atomic uint32_t *sides = &to_op(op)->sides;
+
+	if (to_op(op)->scope == &scope_private)
+		atomic_store_explicit(sides, atomic_load_explicit(sides, memory_order_relaxed) +
+				      SIDE_WATCHER, memory_order_relaxed);
+	else
+		atomic_fetch_add_explicit(sides, SIDE_WATCHER, memory_order_relaxed);
 	return op;
 }
 

@@ -21,13 +21,14 @@
  * It is never used twice while the module is loaded.  No system call unless the op
  * is corked.  Any thread.
  *
- * Return: the id; 0 for an op that could not begin, or is of a forked child's parent.
+ * Return: the id; 0 for an op that could not begin, is not shared, or is of a forked
+ * child's parent.
  */
 uint64_t aop_id(const struct aop *op)
 {
 	struct op *o = to_op(op);
 
-	if (unlikely(o->pending))
+	if (unlikely(o->pending) && o->scope == &scope_shared)
 		cork_need(o);
 	return __atomic_load_n(&o->st->id, __ATOMIC_RELAXED);
 }
@@ -49,6 +50,8 @@ uint64_t aop_id(const struct aop *op)
  */
 int aop_export(struct aop *op, unsigned int rights)
 {
+	if (inproc(to_op(op)))
+		return -EINVAL;
 	return shared_export(to_op(op), rights);
 }
 

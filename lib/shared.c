@@ -57,9 +57,7 @@ int shared_init(struct op *op, struct aop_ctx *ctx, const struct aop_opts *o)
 	}
 	fill_create(&e, o);
 	e.label = o ? (uintptr_t)o->label : 0;
-	ret = kernel_batch(ctx, AOP_IOC_CREATE, &e, sizeof(e), 1);
-	if (likely(!ret))
-		ret = e.ret;
+	ret = kernel_call(ctx, AOP_IOC_CREATE_ONE, &e);
 	if (unlikely(ret))
 		return op_ended(op, ret);
 	op_bind(op, ctx, release, e.handle, AOP_MAY_ALL, 0);
@@ -81,9 +79,7 @@ static int attach(struct op *op, struct aop_ctx *ctx, struct aop_attach_entry *e
 {
 	int ret;
 
-	ret = kernel_batch(ctx, AOP_IOC_ATTACH, e, sizeof(*e), 1);
-	if (likely(!ret))
-		ret = e->ret;
+	ret = kernel_call(ctx, AOP_IOC_ATTACH_ONE, e);
 	if (unlikely(ret))
 		return op_ended(op, ret);
 	op_bind(op, ctx, NULL, e->handle, e->rights, DEFAULT_MASK);
@@ -231,11 +227,8 @@ static int shared_signal(struct op *op, uint32_t what, int64_t value, uint64_t t
 			e->what |= AOP_SIGNAL_DETACH;
 		alone = owner_leaves(op);
 	}
-	if (!c) {
-		ret = kernel_batch(ctx, AOP_IOC_SIGNAL, e, sizeof(*e), 1);
-		if (likely(!ret))
-			ret = e->ret;
-	}
+	if (!c)
+		ret = kernel_call(ctx, AOP_IOC_SIGNAL_ONE, e);
 	if (unlikely(ret == -EALREADY && what == AOP_SIGNAL_START)) {
 		/* Over since the call: see shared_drop(). */
 		forget_asked(op);
@@ -252,15 +245,13 @@ static int shared_cancel(struct op *op, int reason)
 {
 	struct aop_cancel_entry e = { .reason = reason };
 	struct cork *c = cork_of(op->ctx);
-	int ret;
 
 	if (c)
 		cork_submit(c);
 	if (unlikely(op->scope != &scope_shared))
 		return op->scope->cancel(op, reason);
 	e.handle = op->handle;
-	ret = kernel_batch(op->ctx, AOP_IOC_CANCEL, &e, sizeof(e), 1);
-	return ret < 0 ? ret : e.ret;
+	return kernel_call(op->ctx, AOP_IOC_CANCEL_ONE, &e);
 }
 
 static int shared_wait(struct op *const *ops, size_t n, size_t need, const struct goal *g,
@@ -343,9 +334,7 @@ static int shared_watch(struct op *op, struct watch *w)
 		e.data = 0;
 		e.mask = op->mask | watch_wants(w);
 		e.ret = 0;
-		ret = kernel_batch(ctx, AOP_IOC_MODIFY, &e, sizeof(e), 1);
-		if (!ret)
-			ret = e.ret;
+		ret = kernel_call(ctx, AOP_IOC_MODIFY_ONE, &e);
 		if (ret)
 			goto out;
 		op->mask = e.mask;
@@ -541,9 +530,9 @@ static int stand_in(struct aop_ctx *ctx, const struct op *op, uint64_t *handle)
 	};
 	int ret;
 
-	ret = kernel_batch(ctx, AOP_IOC_CREATE, &e, sizeof(e), 1);
+	ret = kernel_call(ctx, AOP_IOC_CREATE_ONE, &e);
 	*handle = e.handle;
-	return ret ? ret : e.ret;
+	return ret;
 }
 
 int shared_group(struct op *op, struct aop_ctx *ctx, struct op *const *members, size_t n,

@@ -92,6 +92,7 @@ static inline uint32_t watch_wants(const struct watch *w)
 		[WATCH_CHANGES] = AOP_EV_CHANGE,
 		[WATCH_OVER] = AOP_EV_OVER,
 		[WATCH_ASKED] = AOP_EV_ASKED | AOP_EV_ORPHAN | AOP_EV_FINAL,
+		[WATCH_FINAL] = AOP_EV_FINAL,
 	};
 
 	return wants[w->kind];

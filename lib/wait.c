@@ -54,7 +54,7 @@ static bool spin(struct op *const *ops, size_t n, size_t need, const struct goal
 	static TLS int32_t usual = SPIN_MAX / 4;	/* looks that it took, about */
 	int32_t i, max;
 
-	if (processors() == 1 || n > ON_STACK)
+	if (processors() == 1 || n > ON_STACK || (*ops)->scope == &scope_private)
 		return false;
 	max = 2 * usual + 10;
 	if (max > SPIN_MAX)
@@ -81,7 +81,8 @@ static int wait_for(struct op *const *ops, size_t n, size_t need, const struct g
 		if (count(ops, n, need, g) == need)
 			return 0;
 		if (t == AOP_NOWAIT)
-			return -ETIME;
+			return inproc_expire(ops, n) && count(ops, n, need, g) == need ?
+				0 : -ETIME;
 		if (spin(ops, n, need, g))
 			return 0;
 	} else if (t == AOP_NOWAIT || count(ops, n, need, g) == need) {
@@ -90,6 +91,7 @@ static int wait_for(struct op *const *ops, size_t n, size_t need, const struct g
 		return count(ops, n, need, g) == need ? 0 : -ETIME;
 	}
 	deadline = deadline_of(t);
+	inproc_expire(ops, n);
 	for (;;) {
 		/* The first one that is waited for says in which scope. */
 		while (need > 1 && reached(*ops, g)) {

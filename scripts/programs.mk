@@ -4,9 +4,9 @@
 PKG_CONFIG ?= pkg-config
 CFLAGS ?= -O2 -g
 USER_CFLAGS := -std=gnu11 -D_GNU_SOURCE= -Wall -Wextra -Werror -pthread -I$(TOP)/include/uapi -I$(TOP)/lib/include
-USER_HEADERS := $(wildcard $(TOP)/include/uapi/linux/*.h $(TOP)/lib/include/*.h)
+USER_HEADERS := $(wildcard $(TOP)/include/uapi/linux/*.h $(TOP)/lib/include/*.h $(TOP)/lib/include/aop/*.h)
 USER_LIBS := $(BUILD)/lib/libaop.a
-EXTRA_LIBS := -Wl,--as-needed $(shell $(PKG_CONFIG) --libs liburing libzstd 2>/dev/null) -lm
+EXTRA_LIBS := -Wl,--as-needed $(shell $(PKG_CONFIG) --libs libmnl liburing libzstd 2>/dev/null) -lm
 
 # A program out of all .c files among its prerequisites.
 COMPILE_PROGRAM = @mkdir -p $(@D); echo "  CC      $(patsubst $(BUILD)/%,%,$(abspath $@))"; \

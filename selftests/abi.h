@@ -3,8 +3,7 @@
  * The calls of /dev/aop as plain inline functions, for tests that look at the
  * ABI itself and must not depend on libaop.  Builds for 32 and 64 bit.
  *
- * Everything returns >= 0 or -errno.  Functions for one entry fold the call's
- * error and the entry's ret into one number.  Nothing here is thread-safe beyond
+ * Everything returns >= 0 or -errno.  Nothing here is thread-safe beyond
  * what the kernel gives; only one thread may reap a context's ring.
  */
 #ifndef SELFTESTS_ABI_H
@@ -152,13 +151,8 @@ static inline int abi_batch(int fd, unsigned long cmd, void *entries, uint32_t e
 	return ret < 0 ? ret : (int)b.done;
 }
 
-/* A batch of one, whose entry keeps its answer in ret. */
-#define abi_one(c, cmd, e)							\
-({										\
-	int one_ret_ = abi_batch((c)->fd, cmd, e, sizeof(*(e)), 1);		\
-										\
-	one_ret_ < 0 ? one_ret_ : one_ret_ != 1 ? -EPROTO : (e)->ret;		\
-})
+/* The call for one entry; ret is set here, as a batch would. */
+#define abi_one(c, cmd, e)	((e)->ret = abi_ioctl((c)->fd, cmd##_ONE, e))
 
 static inline int abi_create(struct abi_ctx *c, struct aop_create_entry *e)
 {

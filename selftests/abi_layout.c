@@ -236,6 +236,13 @@ IS(AOP_IOC_MODIFY, 0xb909);
 IS(AOP_IOC_GROUP, 0xb90a);
 IS(AOP_IOC_QUERY, 0xb90b);
 
+IS(AOP_IOC_CREATE_ONE, 0xc048b902);
+IS(AOP_IOC_SIGNAL_ONE, 0x4020b903);
+IS(AOP_IOC_CANCEL_ONE, 0x4010b905);
+IS(AOP_IOC_ATTACH_ONE, 0xc028b907);
+IS(AOP_IOC_DETACH_ONE, 0x4010b908);
+IS(AOP_IOC_MODIFY_ONE, 0x4018b909);
+
 /* [from][to], written out by hand so that it can disagree with the header. */
 static const bool legal[5][5] = {
 	/*		  PENDING RUNNING DONE	 FAILED CANCELLED */

@@ -72,6 +72,7 @@ AOP_API_INLINE int64_t aop_until(int64_t at)
  * Where ops live.  The line that creates one is the only one that says it.
  */
 
+struct aop_loop;
 struct aop_ctx;				/* shared: processes and drivers */
 #define AOP_PRIVATE	((struct aop_ctx *)1)	/* one thread: no atomics */
 #define AOP_LOCAL	((struct aop_ctx *)2)	/* the threads of a process */
@@ -114,6 +115,7 @@ struct aop_opts {
 	int64_t result;			/* with a final state, as aop_result() says it */
 	const char *label;		/* shared: copied; in process: must outlive the op */
 	int64_t deadline;		/* aop_until() or relative; 0: none */
+	struct aop_loop *loop;		/* in process: whose clock ends it then */
 	uint64_t parent;		/* shared: id of what this is a part of, for tools */
 	void (*release)(struct aop *op);/* both sides have let go */
 };
@@ -206,6 +208,20 @@ AOP_API_INLINE int64_t aop_result(const struct aop *op)
 #endif
 
 /*
+ * In local scope the word itself says that it is about to be replaced, so that its
+ * store can be the last of a change.
+ */
+#define AOP_PAD_WRITE_	0x02
+
+AOP_API_INLINE bool aop_busy_(struct aop_status *s)
+{
+	uint32_t pad = s->pad;
+
+	s->pad = 0;
+	return (pad & AOP_PAD_WRITE_) != 0;
+}
+
+/*
  * The whole, newest status.  False: it is just being written, and of s only word
  * (state and flags) is good.  What a signal handler uses.
  */
@@ -226,7 +242,7 @@ AOP_API_INLINE bool aop_try_status(const struct aop *op, struct aop_status *s)
 	s->id = __atomic_load_n(&st->id, AOP_PLAIN_);
 	/* Pairs with the writer's barrier between the rest and seq, even. */
 	AOP_FENCE_();
-	return !(s->seq & 1) &&
+	return !aop_busy_(s) && !(s->seq & 1) &&
 	       __atomic_load_n(&st->seq, __ATOMIC_RELAXED) == s->seq &&
 	       __atomic_load_n(&st->gen, __ATOMIC_RELAXED) == s->gen;
 }
@@ -312,7 +328,7 @@ int  aop_try_unwatch(struct aop_watch *w) AOP_CHECK;	/* -EBUSY: runs just now */
 #define AOP_ONLY_DONE	AOP_GROUP_ONLY_DONE	/* only DONE counts towards k */
 
 struct aop_member { struct aop *op; struct aop_watch w; };
-struct aop_group { struct aop op; uint64_t priv[8]; };
+struct aop_group { struct aop op; uint64_t priv[16]; };
 
 /*
  * Result: any: which; otherwise how many counted.  m: storage for n, unused and
@@ -344,4 +360,7 @@ const char *aop_state_name(enum aop_state s);
 #ifdef __cplusplus
 }
 #endif
+
+#include <aop/loop.h>
+
 #endif /* AOP_H */

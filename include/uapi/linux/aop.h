@@ -539,4 +539,16 @@ struct aop_ioc_query {
 #define AOP_IOC_GROUP		_IO(AOP_IOC_TYPE, 10)	/* struct aop_ioc_group */
 #define AOP_IOC_QUERY		_IO(AOP_IOC_TYPE, 11)	/* struct aop_ioc_query */
 
+/*
+ * The calls that are batches, for one entry: the argument is the entry itself, its
+ * size is in the number.  What would be its ret is what the call returns; ret itself
+ * is not written, and not looked at.
+ */
+#define AOP_IOC_CREATE_ONE	_IOWR(AOP_IOC_TYPE, 2, struct aop_create_entry)
+#define AOP_IOC_SIGNAL_ONE	_IOW(AOP_IOC_TYPE, 3, struct aop_signal_entry)
+#define AOP_IOC_CANCEL_ONE	_IOW(AOP_IOC_TYPE, 5, struct aop_cancel_entry)
+#define AOP_IOC_ATTACH_ONE	_IOWR(AOP_IOC_TYPE, 7, struct aop_attach_entry)
+#define AOP_IOC_DETACH_ONE	_IOW(AOP_IOC_TYPE, 8, struct aop_detach_entry)
+#define AOP_IOC_MODIFY_ONE	_IOW(AOP_IOC_TYPE, 9, struct aop_modify_entry)
+
 #endif /* _UAPI_LINUX_AOP_H */

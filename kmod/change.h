@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The inner part of each change, inlined: on the paths that user space waits for,
+ * a call for each step would cost as much as the step.  op.c has all of it as
+ * functions for everybody else, and says what they do.
+ *
+ * Everything here is called with the home lock of the op held, by the run.
+ */
+#ifndef AOP_CHANGE_H
+#define AOP_CHANGE_H
+
+#include <linux/poll.h>
+
+#include "internal.h"
+#include "slot.h"
+#include "trace.h"
+
+/* Queues a handle for the ring of its context, when the run pushes. */
+static __always_inline void aop_run_queue(struct aop_run *run, struct aop_link *link)
+{
+	struct aop_ctx *ctx = link->ctx;
+
+	if (run->nr && (run->ctx != ctx || run->nr == AOP_RUN_LINKS))
+		aop_run_flush(run);
+	run->ctx = ctx;
+	run->ready[run->nr++] = link;
+}
+
+/* A run reads the clock once, if at all, and may come later to an op than others did. */
+static __always_inline u64 aop_run_now(struct aop_run *run)
+{
+	if (!run->now)
+		run->now = ktime_get_ns();
+	return run->now;
+}
+
+static __always_inline u64 aop_now_for(struct aop_run *run, const struct aop *op)
+{
+	return max(aop_run_now(run), op->time);
+}
+
+/* One change was made: number it, publish it, tell those who asked for it. */
+static __always_inline void __aop_changed(struct aop_run *run, struct aop *op, u32 word,
+					  u32 events)
+{
+	u32 seq = op->seq + 2;
+	s32 reason = op->reason;
+	s64 result = op->result;
+	u64 time = op->time;
+	struct aop_link *link;
+
+	trace_aop_change(op, word, seq);
+	events |= AOP_EV_CHANGE;
+	hlist_for_each_entry(link, &op->links, node) {
+		struct aop_status *slot = link->slot;
+
+		aop_slot_lock(slot, seq);
+		aop_slot_time(slot, link, time);
+		aop_slot_state(slot, reason, result, word);
+		aop_slot_unlock(slot, seq);
+		if (link->mask & events)
+			aop_run_queue(run, link);
+	}
+	/*
+	 * Last, for those who look without the lock: whoever is told of a change finds
+	 * it in the slot.  Pairs with the acquires in aop_level() and events_of().
+	 */
+	smp_store_release(&op->seq, seq);
+	smp_store_release(&op->word, word);	/* as above */
+	if (unlikely(!hlist_empty(&op->hooks)))
+		aop_run_hooks(run, op, events);
+	/* All of them, exclusive ones too: what became readable stays so for each. */
+	if ((events & AOP_EV_FINAL) && wq_has_sleeper(&op->wq))
+		__wake_up(&op->wq, TASK_NORMAL, 0, poll_to_key(EPOLLIN | EPOLLRDNORM));
+}
+
+static __always_inline int __aop_progress_locked(struct aop_run *run, struct aop *op, u64 done,
+						 u64 total)
+{
+	u32 seq = op->seq + 2;
+	struct aop_link *link;
+	u64 time;
+
+	/* Who may have new details may have them in his state. */
+	if (unlikely(aop_is_final(op)))
+		return -EALREADY;
+	time = aop_now_for(run, op);
+	op->done = done;
+	op->total = total;
+	op->time = time;
+	trace_aop_change(op, op->word, seq);
+	hlist_for_each_entry(link, &op->links, node) {
+		struct aop_status *slot = link->slot;
+
+		aop_slot_lock(slot, seq);
+		aop_slot_time(slot, link, time);
+		aop_slot_progress(slot, done, total);
+		aop_slot_unlock(slot, seq);
+		if (link->mask & AOP_EV_CHANGE)
+			aop_run_queue(run, link);
+	}
+	smp_store_release(&op->seq, seq);	/* last, as in __aop_changed() */
+	if (unlikely(!hlist_empty(&op->hooks)))
+		aop_run_hooks(run, op, AOP_EV_CHANGE);
+	return 0;
+}
+
+static __always_inline int __aop_end_locked(struct aop_run *run, struct aop *op, u8 state,
+					    u8 flags, s64 result)
+{
+	u32 events = AOP_EV_FINAL, word = op->word;
+
+	if (unlikely(!aop_move_is_legal(aop_word_state(word), state)))
+		return -EALREADY;
+	/* Without an owner nobody is left to let go. */
+	if (!op->owned)
+		flags |= AOP_F_OVER;
+	if (flags & AOP_F_OVER)
+		events |= AOP_EV_OVER;
+	if (flags & AOP_F_ASKED)
+		events |= AOP_EV_ASKED;
+	if (state == AOP_CANCELLED)
+		op->reason = result;
+	op->result = result;
+	op->time = aop_now_for(run, op);
+	if (unlikely(op->extra) && op->extra->deadline)
+		aop_deadline_cancel_locked(op);
+	__aop_changed(run, op, aop_word(state, aop_word_flags(word) | flags), events);
+	return 0;
+}
+
+static __always_inline int __aop_end_owned_locked(struct aop_run *run, struct aop *op, u8 state,
+						  u8 flags, s64 result)
+{
+	int ret;
+
+	op->owned = false;
+	ret = __aop_end_locked(run, op, state, flags, result);
+	if (unlikely(ret))
+		aop_over_locked(run, op);
+	return ret;
+}
+
+static __always_inline void __aop_watch_locked(struct aop_run *run, struct aop *op)
+{
+	op->watchers++;
+	if (unlikely(aop_word_flags(op->word) & AOP_F_ORPHAN))
+		aop_unorphan_locked(run, op);
+}
+
+static __always_inline void __aop_unwatch_locked(struct aop_run *run, struct aop *op)
+{
+	if (--op->watchers || aop_is_final(op) || op->detached)
+		return;
+	aop_orphan_locked(run, op);
+}
+
+static __always_inline int __aop_may_join(const struct aop *op, const struct aop_user *user)
+{
+	if (unlikely(op->nr_links >= AOP_MAX_LINKS))
+		return -EMFILE;
+	return likely(user == op->home->user) ? 0 : aop_foreigner_may_join(op, user);
+}
+
+#endif /* AOP_CHANGE_H */

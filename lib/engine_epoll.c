@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * engine_epoll.c - input and output by readiness
+ *
+ * An op's call is made at once.  If it would block, the op stands in the line of its file
+ * and direction, and the file is armed for one event; then the calls of those in line are
+ * made until one would block again.  Arming is one epoll_ctl() for each wait: so a
+ * descriptor that was closed, and is another file now, is noticed, and nobody has to tell
+ * the loop.  What is remembered of a descriptor is only a hint.
+ *
+ * Lines are found by the number of the descriptor in a table of two levels, which grows
+ * when a number is used for the first time.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "loop.h"
+
+#define PAGE_BITS	9		/* of PAGE */
+#define PAGE		512
+#define EVENTS		128		/* taken at once */
+
+struct line {
+	struct io *first, *last;	/* by io->wait */
+};
+
+struct file {
+	struct line in, out, ready;	/* ready: those who only want to know */
+	bool known;			/* epoll may have heard of it */
+	bool drained;			/* there was nothing left to read: do not try at once */
+	bool busy;			/* events are handled: arm it afterwards */
+};
+
+struct epoll {
+	int fd;
+	bool no_pwait2;
+	uint32_t nr_pages;
+	struct file **pages;
+	struct epoll_event *events;	/* being handled, or NULL */
+	int nr_events;
+};
+
+static struct epoll *of(struct aop_loop *l)
+{
+	return l->engine_data;
+}
+
+static struct file *file_of(struct epoll *e, int fd)
+{
+	uint32_t page = (uint32_t)fd >> PAGE_BITS, n;
+	struct file **pages;
+
+	if (unlikely(page >= e->nr_pages)) {
+		n = e->nr_pages ? e->nr_pages : 8;
+		while (n <= page)
+			n *= 2;
+		pages = realloc(e->pages, n * sizeof(*pages));
+		if (!pages)
+			return NULL;
+		memset(pages + e->nr_pages, 0, (n - e->nr_pages) * sizeof(*pages));
+		e->pages = pages;
+		e->nr_pages = n;
+	}
+	if (unlikely(!e->pages[page]))
+		e->pages[page] = calloc(PAGE, sizeof(struct file));
+	return e->pages[page] ? e->pages[page] + ((uint32_t)fd & (PAGE - 1)) : NULL;
+}
+
+static struct line *line_of(struct file *f, const struct io *io)
+{
+	if (io->kind == IO_READY)
+		return &f->ready;
+	return io->events == POLLOUT ? &f->out : &f->in;
+}
+
+static void line_add(struct line *line, struct io *io)
+{
+	io->wait = NULL;
+	if (line->first)
+		line->last->wait = io;
+	else
+		line->first = io;
+	line->last = io;
+}
+
+static bool line_remove(struct line *line, struct io *io)
+{
+	struct io **p = &line->first, *prev = NULL;
+
+	while (*p && *p != io) {
+		prev = *p;
+		p = &prev->wait;
+	}
+	if (!*p)
+		return false;
+	*p = io->wait;
+	if (line->last == io)
+		line->last = prev;
+	return true;
+}
+
+/* What those in line wait for; poll's and epoll's bits are the same. */
+static uint32_t wanted(const struct file *f)
+{
+	uint32_t events = (f->in.first ? POLLIN : 0) | (f->out.first ? POLLOUT : 0);
+	const struct io *io;
+
+	for (io = f->ready.first; io; io = io->wait)
+		events |= io->events;
+	return events;
+}
+
+static bool anybody(const struct file *f)
+{
+	return f->in.first || f->out.first || f->ready.first;
+}
+
+static int arm(struct epoll *e, struct file *f, int fd)
+{
+	struct epoll_event ev = {
+		.events = wanted(f) | EPOLLONESHOT,
+		.data.u64 = (uint64_t)fd << 1 | 1,
+	};
+
+	if (f->known && !epoll_ctl(e->fd, EPOLL_CTL_MOD, fd, &ev))
+		return 0;
+	if (f->known && errno != ENOENT)
+		return -errno;
+	f->known = true;
+	if (!epoll_ctl(e->fd, EPOLL_CTL_ADD, fd, &ev))
+		return 0;
+	if (errno == EEXIST && !epoll_ctl(e->fd, EPOLL_CTL_MOD, fd, &ev))
+		return 0;
+	f->known = false;
+	return -errno;
+}
+
+/* All in line end with an error, or, of a file that is always ready, with their calls. */
+static void give_up(struct file *f, struct line *line, int err)
+{
+	struct io *io;
+
+	while ((io = line->first)) {
+		line_remove(line, io);
+		if (err != -EPERM)
+			io_end(io, err);
+		else if (io->kind == IO_READY)
+			io_end(io, io->events & (POLLIN | POLLOUT));
+		else
+			io_end(io, io_block(io));
+	}
+	f->drained = false;
+}
+
+static void arm_or_give_up(struct aop_loop *l, struct file *f, int fd)
+{
+	int ret;
+
+	if (f->busy || !anybody(f))
+		return;
+	ret = arm(of(l), f, fd);
+	if (likely(ret >= 0))
+		return;
+	f->busy = true;			/* callbacks may begin more */
+	while (anybody(f)) {
+		give_up(f, &f->ready, ret);
+		give_up(f, &f->in, ret);
+		give_up(f, &f->out, ret);
+	}
+	f->busy = false;
+}
+
+/* Did this call take all there was?  Then the next one would be for nothing. */
+static bool drained(const struct io *io, int64_t result)
+{
+	if (io->kind == IO_RECV || io->kind == IO_READ)
+		return result < (int64_t)io->len;
+	return io->kind == IO_ACCEPT;
+}
+
+static void epoll_begin(struct aop_loop *l, struct io *io)
+{
+	struct file *f = file_of(of(l), io->fd);
+	struct line *line;
+	int64_t ret;
+
+	if (unlikely(!f)) {
+		io_end(io, -ENOMEM);
+		return;
+	}
+	line = line_of(f, io);
+	if (io->kind != IO_READY && !line->first && !(line == &f->in && f->drained)) {
+		ret = io_attempt(io, false);
+		/* A unix socket whose peer is busy: POLLOUT would not tell when it is not. */
+		if (ret != -EAGAIN || (io->kind == IO_CONNECT && !io->state)) {
+			if (line == &f->in && ret > 0)
+				f->drained = drained(io, ret);
+			io_end(io, ret);
+			return;
+		}
+	}
+	line_add(line, io);
+	/* Those before it have armed it; but not for other events. */
+	if (line->first == io || io->kind == IO_READY)
+		arm_or_give_up(l, f, io->fd);
+}
+
+static void epoll_cancel(struct aop_loop *l, struct io *io)
+{
+	struct file *f = file_of(of(l), io->fd);
+
+	/* An event that is armed may come: it finds nobody. */
+	if (line_remove(line_of(f, io), io))
+		io_end(io, -ECANCELED);
+}
+
+/* Make the calls of those in line. */
+static int serve(struct file *f, struct line *line)
+{
+	struct io *io;
+	int64_t ret;
+	int n;
+
+	for (n = 0; (io = line->first); n++) {
+		if (line == &f->in && f->drained)
+			break;
+		ret = io_attempt(io, true);
+		if (ret == -EAGAIN)
+			break;
+		if (line == &f->in)
+			f->drained = drained(io, ret);
+		line_remove(line, io);
+		io_end(io, ret);
+	}
+	return n;
+}
+
+/* Tell those who only want to know. */
+static int tell(struct line *line, uint32_t events)
+{
+	struct io *io = line->first, *next;
+	int n = 0;
+
+	while (io) {
+		next = io->wait;
+		if (events & (io->events | POLLERR | POLLHUP)) {
+			line_remove(line, io);
+			io_end(io, events & (io->events | POLLERR | POLLHUP));
+			/* The callback may have changed the line. */
+			next = line->first;
+			n++;
+		}
+		io = next;
+	}
+	return n;
+}
+
+static int file_ready(struct aop_loop *l, int fd, uint32_t events)
+{
+	struct file *f = file_of(of(l), fd);
+	int n;
+
+	f->busy = true;
+	f->drained = false;
+	n = tell(&f->ready, events);
+	if (events & (EPOLLIN | EPOLLERR | EPOLLHUP))
+		n += serve(f, &f->in);
+	if (events & (EPOLLOUT | EPOLLERR | EPOLLHUP))
+		n += serve(f, &f->out);
+	f->busy = false;
+	arm_or_give_up(l, f, fd);
+	return n;
+}
+
+static int wait_events(struct epoll *e, struct epoll_event *events, int64_t timeout)
+{
+	struct timespec t;
+	int n, ms;
+
+	if (timeout <= 0)
+		return epoll_wait(e->fd, events, EVENTS, timeout < 0 ? -1 : 0);
+	if (likely(!e->no_pwait2)) {
+		t.tv_sec = timeout / 1000000000;
+		t.tv_nsec = timeout % 1000000000;
+		n = syscall(SYS_epoll_pwait2, e->fd, events, EVENTS, &t, NULL, 0);
+		if (n >= 0 || errno != ENOSYS)
+			return n;
+		e->no_pwait2 = true;	/* before 5.11 */
+	}
+	/* Rather late than early. */
+	ms = timeout > INT32_MAX * INT64_C(1000000) ? INT32_MAX : (timeout + 999999) / 1000000;
+	return epoll_wait(e->fd, events, EVENTS, ms);
+}
+
+static int epoll_engine_wait(struct aop_loop *l, int64_t timeout)
+{
+	struct epoll_event events[EVENTS];
+	struct epoll *e = of(l);
+	struct source *s;
+	int i, nr, n = 0;
+
+	nr = wait_events(e, events, timeout);
+	if (nr < 0)
+		return errno == EINTR ? 0 : -errno;
+	e->events = events;
+	e->nr_events = nr;
+	for (i = 0; i < nr; i++) {
+		if (events[i].data.u64 & 1) {
+			n += file_ready(l, events[i].data.u64 >> 1, events[i].events);
+			continue;
+		}
+		s = events[i].data.ptr;
+		if (s)
+			s->ready(s);
+	}
+	e->events = NULL;
+	return n;
+}
+
+static int epoll_add(struct aop_loop *l, struct source *s)
+{
+	struct epoll_event ev = {
+		.events = EPOLLIN | (s->edge ? EPOLLET : 0),
+		.data.ptr = s,
+	};
+
+	return epoll_ctl(of(l)->fd, EPOLL_CTL_ADD, s->fd, &ev) ? -errno : 0;
+}
+
+static void epoll_remove(struct aop_loop *l, struct source *s)
+{
+	struct epoll *e = of(l);
+	int i;
+
+	epoll_ctl(e->fd, EPOLL_CTL_DEL, s->fd, NULL);
+	for (i = 0; e->events && i < e->nr_events; i++)
+		if (e->events[i].data.ptr == s)
+			e->events[i].data.ptr = NULL;
+}
+
+static int epoll_open(struct aop_loop *l, const struct aop_loop_opts *o)
+{
+	struct epoll *e = calloc(1, sizeof(*e));
+
+	(void)o;
+	if (!e)
+		return -ENOMEM;
+	e->fd = epoll_create1(EPOLL_CLOEXEC);
+	if (e->fd < 0) {
+		free(e);
+		return -errno;
+	}
+	l->engine_data = e;
+	return 0;
+}
+
+static void epoll_close(struct aop_loop *l)
+{
+	struct epoll *e = of(l);
+	uint32_t i;
+
+	close(e->fd);
+	for (i = 0; i < e->nr_pages; i++)
+		free(e->pages[i]);
+	free(e->pages);
+	free(e);
+}
+
+static int epoll_engine_fd(struct aop_loop *l)
+{
+	return of(l)->fd;
+}
+
+static bool epoll_ready(struct aop_loop *l)
+{
+	(void)l;
+	return false;
+}
+
+static void epoll_flush(struct aop_loop *l)
+{
+	(void)l;
+}
+
+const struct engine engine_epoll = {
+	.name = "epoll",
+	.open = epoll_open,
+	.close = epoll_close,
+	.fd = epoll_engine_fd,
+	.begin = epoll_begin,
+	.cancel = epoll_cancel,
+	.add = epoll_add,
+	.remove = epoll_remove,
+	.wait = epoll_engine_wait,
+	.ready = epoll_ready,
+	.flush = epoll_flush,
+};

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * local.c - the scope of ops that the threads of a process share
+ *
+ * local.h says how the op's word locks and publishes.  op->sides counts who holds the
+ * struct: the owner leaves it before he replaces the word for the last time, and the
+ * last watcher gives the struct back only when that has happened: he looks at the
+ * word with its lock, or has seen AOP_F_OVER.
+ *
+ * Ops that are watched are found in one of a few homes, by address; its lock protects
+ * the op's list of watches, and says who runs a callback.  While it is held nobody
+ * changes the op, so each change is delivered before the next one is made, unless
+ * its callback still runs: then whoever runs it calls it once more.
+ */
+#include "local.h"
+
+#define HOMES	64
+
+static struct home homes[HOMES];
+
+static struct home *home_of(const struct op *op)
+{
+	uintptr_t x = (uintptr_t)op / sizeof(*op);
+
+	return &homes[(x ^ x / HOMES) % HOMES];
+}
+
+/* Both sides have let go. */
+static void freed(struct op *op)
+{
+	void (*release)(struct aop *op) = op->release;
+
+	op_gone(op);
+	if (release)
+		release(to_aop(op));
+}
+
+/* Lock op for a change, and its home (*h is NULL or locked before) if it is watched. */
+static uint32_t change_begin(struct op *op, struct home **h)
+{
+	uint32_t word;
+
+	for (;;) {
+		word = __atomic_load_n(&op->own.word, __ATOMIC_RELAXED);
+		if (unlikely(word & WORD_WATCHED && !*h)) {
+			*h = home_of(op);
+			lock_take(&(*h)->lock);
+		}
+		word = word_lock(op, WORD_WRITE);
+		if (likely(!(word & WORD_WATCHED) || *h))
+			return word;
+		word_unlock(op, word);
+	}
+}
+
+static int change(struct op *op, uint32_t what, int64_t value, uint64_t total)
+{
+	int64_t now = op->flags & OP_TIMED ? aop_now() : 0;
+	struct node *fired = NULL;
+	struct home *h = NULL;
+	struct outcome out;
+	bool alone = false;
+	uint32_t word, to;
+
+	word = change_begin(op, &h);
+	out = apply(op, word, what, value, total, now, true);
+	if (unlikely(!out.changed)) {
+		word_unlock(op, word);
+		goto out;
+	}
+	to = out.to.word | (word & (WORD_WATCHED | WORD_WAITERS));
+	if (word & WORD_WAITERS)
+		fired = nodes_take(op, out.to, &to);
+	if (out.to.flags & AOP_F_OVER && what <= AOP_SIGNAL_LET_GO) {
+		if (unlikely(op->flags & OP_ON_ASKED))
+			forget_asked(h, op);
+		alone = atomic_fetch_sub_explicit(&op->sides, SIDE_OWNER,
+						  memory_order_acq_rel) == SIDE_OWNER;
+	}
+	/* The last touch, unless it is watched, or ours alone. */
+	word_unlock(op, to);
+	if (fired)
+		nodes_wake(fired);
+	if (h && alone)
+		frame_forget_op(h, op);
+	else if (h)
+		deliver(h, op, true);
+out:
+	if (h)
+		lock_drop(&h->lock);
+	if (alone)
+		freed(op);
+	return out.ret;
+}
+
+void local_expire(struct op *op)
+{
+	change(op, DO_EXPIRE, 0, 0);
+}
+
+static inline void look_at_clock(struct op *op)
+{
+	if (unlikely(op->flags & OP_DEADLINE) && !aop_is_final(to_aop(op)) &&
+	    late(op, aop_now()))
+		local_expire(op);
+}
+
+static int local_signal(struct op *op, uint32_t what, int64_t value, uint64_t total)
+{
+	uint32_t sides = atomic_load_explicit(&op->sides, memory_order_acquire);
+
+	assert_that(sides & SIDE_OWNER, "an op is driven that its owner has let go of");
+	if (unlikely(!(sides & SIDE_OWNER)))
+		return -EPERM;
+	if (unlikely(op->flags & (OP_DEADLINE | OP_ALARM))) {
+		look_at_clock(op);
+		if (op->flags & OP_ALARM &&
+		    (what >= AOP_SIGNAL_DONE ||
+		     (what == AOP_SIGNAL_START && aop_is_final(to_aop(op)))))
+			op->alarm->disarm(op->alarm);
+	}
+	return change(op, what, value, total);
+}
+
+static int local_cancel(struct op *op, int reason)
+{
+	if (aop_is_final(to_aop(op)))
+		return AOP_TOO_LATE;
+	look_at_clock(op);
+	return change(op, DO_CANCEL, reason ? reason : -ECANCELED, 0);
+}
+
+static int local_watch(struct op *op, struct watch *w)
+{
+	struct home *h = home_of(op);
+	uint32_t word;
+
+	if (w->kind == WATCH_ASKED) {
+		if (!(atomic_load_explicit(&op->sides, memory_order_relaxed) & SIDE_OWNER))
+			return -EPERM;
+		op->flags |= OP_ON_ASKED;
+	}
+	look_at_clock(op);
+	lock_take(&h->lock);
+	h->scope = &scope_local;
+	w->home = h;
+	watch_link(op, w);
+	/* Changes that are made without the home's lock come before this, and are seen. */
+	if (!(__atomic_load_n(&op->own.word, __ATOMIC_RELAXED) & WORD_WATCHED)) {
+		word = word_lock(op, 0);
+		word_unlock(op, word | WORD_WATCHED);
+	}
+	watch_new(h, op, w, true);
+	lock_drop(&h->lock);
+	return 0;
+}
+
+static int local_unwatch(struct watch *w, bool wait)
+{
+	return watch_remove(w->home, w, wait, true);
+}
+
+static void local_run(struct watch *w)
+{
+	watch_run(w->home, w, true);
+}
+
+static int last_drop(struct op *op)
+{
+	struct node *fired = NULL;
+	struct home *h = NULL;
+	struct outcome out;
+	uint32_t word, to;
+
+	/* Acquire: with OVER, all that the owner did. */
+	word = __atomic_load_n(&op->own.word, __ATOMIC_ACQUIRE);
+	if (likely((word & (WORD_LOCK | WORD_WATCHED)) == 0 &&
+		   word_of(word).flags & AOP_F_OVER)) {
+		atomic_store_explicit(&op->sides, 0, memory_order_relaxed);
+		freed(op);
+		return 1;
+	}
+	if (word & WORD_WATCHED) {
+		h = home_of(op);
+		lock_take(&h->lock);
+		forget_watchers(h, op, true);
+	}
+	word = change_begin(op, &h);
+	if (atomic_fetch_sub_explicit(&op->sides, SIDE_WATCHER, memory_order_acq_rel) ==
+	    SIDE_WATCHER) {
+		/* The owner was first, and has left. */
+		word_unlock(op, word);
+		if (h) {
+			frame_forget_op(h, op);
+			lock_drop(&h->lock);
+		}
+		freed(op);
+		return 1;
+	}
+	out = apply(op, word, DO_ABANDON, 0, 0, 0, true);
+	to = word;
+	if (out.changed)
+		to = out.to.word | (word & (WORD_WATCHED | WORD_WAITERS));
+	if (out.changed && word & WORD_WAITERS)
+		fired = nodes_take(op, out.to, &to);
+	word_unlock(op, to);
+	/* From here on it is the owner's, who may end it and give it back. */
+	if (fired)
+		nodes_wake(fired);
+	if (h) {
+		if (out.changed)
+			deliver(h, op, true);
+		lock_drop(&h->lock);
+	}
+	return 0;
+}
+
+static int local_drop(struct op *op)
+{
+	uint32_t sides = atomic_load_explicit(&op->sides, memory_order_acquire);
+
+	assert_that(sides >= SIDE_WATCHER, "an op is dropped that nobody holds");
+	do {
+		if (unlikely(sides < SIDE_WATCHER))
+			return -EINVAL;
+		if (sides < 2 * SIDE_WATCHER)
+			return last_drop(op);
+	} while (!atomic_compare_exchange_weak_explicit(&op->sides, &sides,
+							sides - SIDE_WATCHER,
+							memory_order_acq_rel,
+							memory_order_acquire));
+	return 0;
+}
+
+const struct scope scope_local = {
+	.name = "local",
+	.signal = local_signal,
+	.cancel = local_cancel,
+	.wait = inproc_wait,
+	.watch = local_watch,
+	.unwatch = local_unwatch,
+	.run = local_run,
+	.drop = local_drop,
+};
