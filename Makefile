@@ -64,6 +64,9 @@ PROGRAMS := $(filter-out build/bench/plugin,$(patsubst %.c,build/%,$(wildcard to
 
 tools: $(filter build/tools/%,$(PROGRAMS)) ## the programs in tools/
 
+# What one program wants besides.
+build/tools/aopstat: EXTRA_LIBS += $(AOPSTAT_LIBS)
+
 .SECONDEXPANSION:
 $(PROGRAMS): build/%: $$(wildcard $$*.c $$*/*.[ch]) $(USER_HEADERS) build/lib/libaop.a
 	$(COMPILE_PROGRAM)

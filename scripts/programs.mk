@@ -7,6 +7,8 @@ USER_CFLAGS := -std=gnu11 -D_GNU_SOURCE= -Wall -Wextra -Werror -pthread -I$(TOP)
 USER_HEADERS := $(wildcard $(TOP)/include/uapi/linux/*.h $(TOP)/lib/include/*.h $(TOP)/lib/include/aop/*.h)
 USER_LIBS := $(BUILD)/lib/libaop.a
 EXTRA_LIBS := -Wl,--as-needed $(shell $(PKG_CONFIG) --libs libmnl liburing libzstd 2>/dev/null) -lm
+# What one program wants besides.
+AOPSTAT_LIBS := $(shell $(PKG_CONFIG) --libs ncursesw json-c 2>/dev/null)
 
 # A program out of all .c files among its prerequisites.
 COMPILE_PROGRAM = @mkdir -p $(@D); echo "  CC      $(patsubst $(BUILD)/%,%,$(abspath $@))"; \

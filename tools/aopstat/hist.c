@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * hist.c - how long ops took, by label
+ */
+#include <errno.h>
+#include <json-c/json.h>
+#include <string.h>
+
+#include "aopstat.h"
+#include "label.h"
+
+struct hist {
+	const struct settings *set;
+	struct labels labels;
+	struct table ended;		/* lately, and counted */
+	uint64_t lost;
+	unsigned int ticks;
+};
+
+static int count(void *data, const struct event *e)
+{
+	struct hist *h = data;
+	const struct op *op = &e->op;
+
+	if (e->type == EVENT_LOST)
+		h->lost += e->lost;
+	if (e->type != EVENT_OP || !op_is_final(op) ||
+	    !filter_match(&h->set->filter, op, e->time))
+		return 0;
+	/* Once: OVER may be told after the end. */
+	if (table_find(&h->ended, op->id))
+		return 0;
+	if (!table_put(&h->ended, op))
+		return -ENOMEM;
+	return labels_add(&h->labels, op, h->set->since_start, h->set->max);
+}
+
+static int tick(struct loop *l)
+{
+	struct hist *h = l->data;
+
+	table_expire(&h->ended, source_now(l->source), 60 * NSEC_PER_SEC, 60 * NSEC_PER_SEC);
+	return h->set->delay && h->ticks++;
+}
+
+static const double percents[] = { 50, 90, 99, 99.9 };
+
+static void print_json(const struct label *l)
+{
+	static const char *const names[] = { "p50_ns", "p90_ns", "p99_ns", "p999_ns" };
+	struct json_object *o = json_object_new_object();
+	char name[4 * AOP_LABEL_SIZE];
+	size_t i;
+
+	json_object_object_add(o, "label", json_object_new_string(utf8_text(name, sizeof(name),
+									    l->name)));
+	json_object_object_add(o, "count", json_object_new_uint64(histogram_count(l->times)));
+	json_object_object_add(o, "outliers",
+			       json_object_new_uint64(histogram_outliers(l->times)));
+	for (i = 0; i < 4; i++)
+		json_object_object_add(o, names[i],
+				       json_object_new_uint64(histogram_at(l->times,
+									   percents[i])));
+	json_object_object_add(o, "max_ns", json_object_new_uint64(histogram_max(l->times)));
+	json_print(stdout, o);
+}
+
+static void print_text(const struct label *l)
+{
+	char name[COLUMN_TEXT], text[SIZE_TEXT];
+	size_t i;
+
+	printf("%8llu ", (unsigned long long)histogram_count(l->times));
+	for (i = 0; i < 4; i++)
+		printf(" %7s", duration_text(text, histogram_at(l->times, percents[i])));
+	printf(" %7s %8llu  %s\n", duration_text(text, histogram_max(l->times)),
+	       (unsigned long long)histogram_outliers(l->times),
+	       clean(name, sizeof(name), l->name));
+}
+
+static void print(struct hist *h)
+{
+	size_t i;
+
+	if (!h->set->json && !h->set->no_header)
+		printf("%8s  %7s %7s %7s %7s %7s %8s  %s\n", "COUNT", "P50", "P90", "P99",
+		       "P99.9", "MAX", "OUTLIERS", "LABEL");
+	for (i = 0; i < h->labels.n; i++) {
+		if (!h->labels.label[i].times)
+			continue;
+		if (h->set->json)
+			print_json(&h->labels.label[i]);
+		else
+			print_text(&h->labels.label[i]);
+	}
+	if (h->lost)
+		complain("%llu events were lost", (unsigned long long)h->lost);
+}
+
+int cmd_hist(struct settings *s, int argc, char **argv)
+{
+	struct hist h = { .set = s };
+	struct loop l = { .input = -1, .tick = tick, .data = &h };
+	struct settings at_once = *s;
+	int ret;
+
+	(void)argc;
+	(void)argv;
+	at_once.speed = 0;
+	l.interval = s->delay ?: NSEC_PER_SEC;
+	if (table_init(&h.ended))
+		return live_complain(-ENOMEM);
+	ret = source_open(&l.source, &at_once, FOLLOW, count, &h);
+	if (!ret) {
+		ret = loop_run(&l);
+		source_close(l.source);
+		print(&h);
+	}
+	labels_free(&h.labels);
+	table_free(&h.ended);
+	return loop_exit(&l, ret);
+}

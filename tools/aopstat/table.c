@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * table.c - the ops that have been seen, by id
+ *
+ * A pointer to an op stays good until it is removed or expires.  Sorting puts only what
+ * is shown in order, so a frame costs O(ops) however many there are.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "aopstat.h"
+
+#define FIRST_SIZE	1024
+#define RATE_NS		(NSEC_PER_SEC / 4)	/* between two measurements */
+
+static size_t slot_of(const struct table *t, uint64_t id)
+{
+	return (id * UINT64_C(0x9e3779b97f4a7c15)) >> 32 & (t->size - 1);
+}
+
+int table_init(struct table *t)
+{
+	memset(t, 0, sizeof(*t));
+	t->hash = calloc(FIRST_SIZE, sizeof(*t->hash));
+	if (!t->hash)
+		return -ENOMEM;
+	t->size = FIRST_SIZE;
+	return 0;
+}
+
+void table_free(struct table *t)
+{
+	struct op *op, *next;
+	size_t i;
+
+	for (i = 0; i < t->size; i++) {
+		for (op = t->hash[i]; op; op = next) {
+			next = op->next;
+			free(op);
+		}
+	}
+	free(t->hash);
+	memset(t, 0, sizeof(*t));
+}
+
+static void grow(struct table *t)
+{
+	struct table bigger = { .size = 2 * t->size };
+	struct op *op, *next;
+	size_t i, k;
+
+	bigger.hash = calloc(bigger.size, sizeof(*bigger.hash));
+	/* Longer chains do as well. */
+	if (!bigger.hash)
+		return;
+	for (i = 0; i < t->size; i++) {
+		for (op = t->hash[i]; op; op = next) {
+			next = op->next;
+			k = slot_of(&bigger, op->id);
+			op->next = bigger.hash[k];
+			bigger.hash[k] = op;
+		}
+	}
+	free(t->hash);
+	t->hash = bigger.hash;
+	t->size = bigger.size;
+}
+
+struct op *table_find(const struct table *t, uint64_t id)
+{
+	struct op *op = t->hash[slot_of(t, id)];
+
+	while (op && op->id != id)
+		op = op->next;
+	return op;
+}
+
+/* Smoothed, so that it can be read. */
+static void measure(struct op *op, const struct op *from)
+{
+	uint64_t time = op->changed, since = from->rate_time;
+	double rate;
+
+	op->rate = from->rate;
+	op->rate_time = since;
+	op->rate_done = from->rate_done;
+	if (op->state != AOP_RUNNING)
+		return;
+	if (!since || op->done < op->rate_done) {
+		op->rate_time = time;
+		op->rate_done = op->done;
+		return;
+	}
+	if (time < since + RATE_NS)
+		return;
+	rate = (op->done - op->rate_done) * 1e9 / (time - since);
+	op->rate = op->rate > 0 ? 0.7 * op->rate + 0.3 * rate : rate;
+	op->rate_time = time;
+	op->rate_done = op->done;
+}
+
+struct op *table_put(struct table *t, const struct op *new)
+{
+	struct op *op = table_find(t, new->id), old;
+	size_t i;
+
+	if (op) {
+		old = *op;
+		*op = *new;
+		op->next = old.next;
+		measure(op, &old);
+	} else {
+		op = malloc(sizeof(*op));
+		if (!op)
+			return NULL;
+		if (t->n >= t->size)
+			grow(t);
+		old = (struct op){ .state = AOP_PENDING };
+		*op = *new;
+		i = slot_of(t, op->id);
+		op->next = t->hash[i];
+		t->hash[i] = op;
+		t->n++;
+		measure(op, &old);
+	}
+	op->round = t->round;
+	if (t->ready && op_is_final(op) && !op_is_final(&old))
+		t->ended[op->state]++;
+	return op;
+}
+
+static void unlink_op(struct table *t, struct op **at)
+{
+	struct op *op = *at;
+
+	*at = op->next;
+	free(op);
+	t->n--;
+}
+
+/*
+ * After a loss there is a new snapshot.  What is not in it has ended, nobody knows how;
+ * but what was seen to end is shown for its time.
+ */
+static void remove_unseen(struct table *t)
+{
+	struct op **at;
+	size_t i;
+
+	for (i = 0; i < t->size; i++) {
+		for (at = &t->hash[i]; *at; ) {
+			if ((*at)->round != t->round && !op_is_final(*at))
+				unlink_op(t, at);
+			else
+				at = &(*at)->next;
+		}
+	}
+}
+
+void table_expire(struct table *t, uint64_t now, uint64_t done, uint64_t failed)
+{
+	uint64_t keep;
+	struct op **at;
+	size_t i;
+
+	for (i = 0; i < t->size; i++) {
+		for (at = &t->hash[i]; *at; ) {
+			keep = (*at)->state == AOP_DONE ? done : failed;
+			if (op_is_final(*at) && now > (*at)->changed + keep)
+				unlink_op(t, at);
+			else
+				at = &(*at)->next;
+		}
+	}
+}
+
+int table_event(struct table *t, const struct event *e)
+{
+	switch (e->type) {
+	case EVENT_OP:
+		return table_put(t, &e->op) ? 0 : -ENOMEM;
+	case EVENT_READY:
+		remove_unseen(t);
+		t->ready = true;
+		return 0;
+	default:
+		t->lost += e->lost;
+		t->round++;
+		return 0;
+	}
+}
+
+/* ---- sorting ----------------------------------------------------------------------------- */
+
+struct order {
+	const struct columns *sort;
+	uint64_t now;
+};
+
+static int compare(const void *a, const void *b, void *arg)
+{
+	const struct order *o = arg;
+
+	return columns_compare(o->sort, *(struct op *const *)a, *(struct op *const *)b, o->now);
+}
+
+static void swap(struct op **a, struct op **b)
+{
+	struct op *t = *a;
+
+	*a = *b;
+	*b = t;
+}
+
+/* Hoare's selection: what belongs before place k gets there. */
+static void partition_at(struct op **v, size_t n, size_t k, struct order *o)
+{
+	size_t i, store;
+
+	while (n > 1 && k < n) {
+		/* The middle one of three, and to the end with it. */
+		if (compare(&v[n / 2], &v[0], o) < 0)
+			swap(&v[n / 2], &v[0]);
+		if (compare(&v[n - 1], &v[0], o) < 0)
+			swap(&v[n - 1], &v[0]);
+		if (compare(&v[n / 2], &v[n - 1], o) < 0)
+			swap(&v[n / 2], &v[n - 1]);
+		for (i = 0, store = 0; i < n - 1; i++)
+			if (compare(&v[i], &v[n - 1], o) < 0)
+				swap(&v[i], &v[store++]);
+		swap(&v[store], &v[n - 1]);
+		if (k <= store) {
+			n = store;
+		} else {
+			v += store + 1;
+			n -= store + 1;
+			k -= store + 1;
+		}
+	}
+}
+
+long table_rows(struct table *t, const struct filter *f, const struct columns *sort,
+		uint64_t now, size_t from, size_t count, struct op ***rows)
+{
+	struct order o = { .sort = sort, .now = now };
+	struct op **v, *op;
+	size_t i, n = 0;
+
+	v = malloc((t->n + 1) * sizeof(*v));
+	if (!v)
+		return -ENOMEM;
+	for (i = 0; i < t->size; i++) {
+		for (op = t->hash[i]; op; op = op->next) {
+			if (!filter_match(f, op, now))
+				continue;
+			v[n++] = op;
+		}
+	}
+	if (from > n)
+		from = n;
+	if (count > n - from)
+		count = n - from;
+	partition_at(v, n, from, &o);
+	partition_at(v + from, n - from, count, &o);
+	qsort_r(v + from, count, sizeof(*v), compare, &o);
+	*rows = v;
+	return n;
+}
+
+/* ---- as text ------------------------------------------------------------------------------ */
+
+/* Without blanks behind the last column. */
+void cell_print(FILE *f, const char *text, unsigned int width, bool right, bool last)
+{
+	size_t have = columns_of(text), pad = have < width ? width - have : 0;
+
+	if (right)
+		fprintf(f, "%*s%s", (int)pad, "", text);
+	else
+		fprintf(f, "%s%*s", text, last ? 0 : (int)pad, "");
+	fputs(last ? "" : "  ", f);
+}
+
+/*
+ * Columns are as wide as what is in them.  With a width, lines are cut to it.
+ */
+void table_print(FILE *f, struct op *const *rows, size_t n, const struct columns *c,
+		 uint64_t now, bool header, unsigned int width)
+{
+	unsigned int widths[MAX_COLUMNS], i, left;
+	char text[COLUMN_TEXT];
+	size_t r, have;
+
+	for (i = 0; i < c->n; i++)
+		widths[i] = header ? strlen(c->column[i]->header) : 1;
+	for (r = 0; r < n; r++) {
+		for (i = 0; i < c->n; i++) {
+			/* Nobody sees how wide the last one is. */
+			if (i == c->n - 1 && !c->column[i]->right)
+				continue;
+			c->column[i]->text(text, sizeof(text), rows[r], now);
+			have = columns_of(text);
+			if (have > widths[i])
+				widths[i] = have;
+		}
+	}
+	for (i = 0; header && i < c->n; i++)
+		cell_print(f, c->column[i]->header, widths[i], c->column[i]->right, i == c->n - 1);
+	if (header)
+		fputc('\n', f);
+	for (r = 0; r < n; r++) {
+		left = width ? width : UINT32_MAX;
+		for (i = 0; i < c->n; i++) {
+			bool state = !strcmp(c->column[i]->name, "state");
+
+			c->column[i]->text(text, sizeof(text), rows[r], now);
+			cut(text, left);
+			fputs(state ? colour_of(rows[r]) : "", f);
+			cell_print(f, text, widths[i] < left ? widths[i] : left,
+				   c->column[i]->right, i == c->n - 1);
+			fputs(state ? colour_end() : "", f);
+			left -= widths[i] + 2 < left ? widths[i] + 2 : left;
+		}
+		fputc('\n', f);
+	}
+}
