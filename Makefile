@@ -104,11 +104,22 @@ bench: guest-deps ## aop beside its peers, counted in executed instructions
 	@$(MAKE) --no-print-directory modules $(filter build/bench/%,$(PROGRAMS))
 	@selftests/vm/run -k $(KERNEL) -i -p -t 1800 -m aop -- bench/run
 
-install: lib tools ## library, headers, programs, man pages
+check-debug: ## all tests on a kernel with KASAN, lockdep, kmemleak, ...; builds that first, in ten minutes or more
+	@scripts/deps
+	@KERNELS="$(KERNEL:%-debug=%)-debug" TESTS="$(TESTS)" GUEST=only selftests/check
+
+check-kcsan: ## all tests on a kernel with KCSAN; builds that first
+	@scripts/deps
+	@KERNELS="$(KERNEL:%-kcsan=%)-kcsan" TESTS="$(TESTS)" GUEST=only selftests/check
+
+man: ## a man page for each function of libaop, build/man/*.3, out of the comments at their definitions
+	@scripts/man build/man
+
+install: lib tools ## library, headers, programs, man pages (those of functions only after "make man")
 	@$(MAKE) --no-print-directory $(if $(V),,-s) -C lib install
 	@for t in $(filter-out build/tools/demo,$(filter build/tools/%,$(PROGRAMS))); do \
 		install -D -t $(DESTDIR)$(PREFIX)/bin $$t; done
-	@for m in $(wildcard docs/*.[1-9]); do \
+	@for m in $(wildcard docs/*.[1-9] build/man/*.3); do \
 		install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man$${m##*.} $$m; done
 
 modules_install: modules ## the module, below DESTDIR/lib/modules
