@@ -94,13 +94,14 @@ int64_t io_block(struct io *io)
 	}
 }
 
+/*
+ * Begun by the first call; a later one, when something has happened, says how it went,
+ * and leaves the socket as a blocking one would.
+ */
 static int64_t attempt_connect(struct io *io)
 {
-	socklen_t len = sizeof(int);
-	int flags, ret, err = 0;
+	int flags, ret;
 
-	if (io->state)			/* it was begun, and something has happened */
-		return getsockopt(io->fd, SOL_SOCKET, SO_ERROR, &err, &len) ? -errno : -err;
 	flags = fcntl(io->fd, F_GETFL);
 	if (flags < 0)
 		return -errno;
@@ -109,11 +110,11 @@ static int64_t attempt_connect(struct io *io)
 	ret = connect(io->fd, io->buf, io->len) ? -errno : 0;
 	if (!(flags & O_NONBLOCK))
 		fcntl(io->fd, F_SETFL, flags);
-	if (ret == -EINPROGRESS || ret == -EINTR) {
+	if (ret == -EINPROGRESS || ret == -EALREADY || ret == -EINTR) {
 		io->state = 1;
 		return -EAGAIN;
 	}
-	return ret;
+	return ret == -EISCONN && io->state ? 0 : ret;
 }
 
 int64_t io_attempt(struct io *io, bool ready)

@@ -136,29 +136,38 @@ static void call_io(struct uring *u, struct io *io)
 
 static void uring_begin(struct aop_loop *l, struct io *io)
 {
-	call_io(of(l), io);
+	int64_t ret = io->kind == IO_CHILD ? child_try(io) : -EAGAIN;
+
+	if (ret == -EAGAIN)
+		call_io(of(l), io);
+	else
+		io_end(io, ret);
 }
 
 /* The kernel said res of a poll, which was for the call to be made again. */
 static int64_t polled(struct io *io, int res, bool *again)
 {
 	int64_t ret;
-	int err = 0;
-	socklen_t len = sizeof(err);
 
 	if (res < 0 || io->kind == IO_READY)
 		return res;
-	switch (io->kind) {
-	case IO_CHILD:
+	if (io->kind == IO_CHILD) {
 		ret = child_try(io);
 		*again = ret == -EAGAIN;
 		return ret;
-	case IO_CONNECT:
-		return getsockopt(io->fd, SOL_SOCKET, SO_ERROR, &err, &len) ? -errno : -err;
-	default:
-		*again = true;
-		return 0;
 	}
+	*again = true;
+	return 0;
+}
+
+/* The file is O_NONBLOCK, and was not ready. */
+static bool must_poll(struct io *io, int res)
+{
+	if (io->kind != IO_CONNECT)
+		return res == -EAGAIN && io->events;
+	/* A unix socket whose peer is busy: POLLOUT would not tell when it is not. */
+	return res == -EINPROGRESS || res == -EALREADY || (res == -EAGAIN && !io->done)
+	       ? ++io->done : false;
 }
 
 static void completed(struct aop_loop *l, struct io *io, int res)
@@ -168,15 +177,15 @@ static void completed(struct aop_loop *l, struct io *io, int res)
 
 	if (io->state == IO_POLLED) {
 		ret = polled(io, res, &again);
-	} else if (unlikely(res == -EAGAIN || res == -EINTR ||
-			    (res == -EINPROGRESS && io->kind == IO_CONNECT))) {
-		if (!io->reason && !l->closing && io->events) {
-			if (res == -EINTR)
-				call_io(of(l), io);
-			else
-				poll_io(of(l), io);
+	} else if (unlikely(res == -EINTR)) {
+		again = true;
+	} else if (unlikely(must_poll(io, res))) {
+		if (!io->reason && !l->closing) {
+			poll_io(of(l), io);
 			return;
 		}
+	} else if (unlikely(res == -EISCONN && io->kind == IO_CONNECT && io->done)) {
+		ret = 0;
 	} else if (io->kind == IO_WRITE_ALL && res > 0) {
 		io->done += res;
 		again = io->done < io->len;
