@@ -361,6 +361,11 @@ const char *aop_state_name(enum aop_state s);
 }
 #endif
 
-#include <aop/loop.h>
+/* ------------------------------------------------------------------------
+ * What is built on ops
+ */
+
+#include <aop/loop.h>		/* the loop: timers, input and output, signals, children */
+#include <aop/pool.h>		/* blocking work: a thread pool */
 
 #endif /* AOP_H */
