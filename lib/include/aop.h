@@ -367,5 +367,6 @@ const char *aop_state_name(enum aop_state s);
 
 #include <aop/loop.h>		/* the loop: timers, input and output, signals, children */
 #include <aop/pool.h>		/* blocking work: a thread pool */
+#include <aop/sync.h>		/* mutex, semaphore, bounded queue */
 
 #endif /* AOP_H */
