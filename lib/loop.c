@@ -865,9 +865,9 @@ void aop_loop_close(struct aop_loop *l)
 {
 	if (!l)
 		return;
-	enter(l);
 	if (l->tasks.close)
 		l->tasks.close(l);
+	enter(l);
 	l->closing = true;
 	while (l->contexts)
 		aop_loop_remove(l, l->contexts->ctx);

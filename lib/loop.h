@@ -55,7 +55,7 @@ struct loop_ctx {
 
 /* What the layer of tasks keeps with a loop. */
 struct loop_tasks {
-	void *words[6];
+	uint64_t words[8];
 	void (*close)(struct aop_loop *l);
 };
 
