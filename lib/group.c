@@ -3,10 +3,11 @@
  * group.c - ops that are decided by others
  *
  * Members that are all of one context make a group that the kernel decides: nothing
- * of ours runs, and nobody is woken, before that.
+ * of ours runs, and nobody is woken, before that.  All others are members.c's.
  */
 #include <errno.h>
 
+#include "members.h"
 #include "shared.h"
 
 /* No member could begin, or all were let go of: what they make is known. */
@@ -35,12 +36,13 @@ static void decide(struct op *group, struct op *const *members, size_t n, size_t
 	}
 }
 
-static struct aop *make(struct aop_group *g, struct aop *const *ops, size_t n, size_t k,
-			uint32_t flags, uint32_t how)
+static struct aop *make(struct aop_group *g, struct aop_member *m, struct aop *const *ops,
+			size_t n, size_t k, uint32_t flags, uint32_t how)
 {
 	struct op *const *members = (struct op *const *)ops;
 	struct op *group = to_op(&g->op);
 	struct aop_ctx *ctx = NULL;
+	bool private = false, here = false;
 	size_t i;
 
 	if (!n || !k || k > n ||
@@ -52,15 +54,18 @@ static struct aop *make(struct aop_group *g, struct aop *const *ops, size_t n, s
 	/* The members must have handles; and what was said about them comes first. */
 	cork_submit_all();
 	for (i = 0; i < n; i++) {
+		private |= members[i]->scope == &scope_private;
+		here |= inproc(members[i]);
 		if (members[i]->scope != &scope_shared)
 			continue;
-		if (ctx && members[i]->ctx != ctx) {
-			op_ended(group, -EXDEV);
-			return &g->op;
-		}
+		here |= ctx && members[i]->ctx != ctx;
 		ctx = members[i]->ctx;
 	}
-	if (ctx)
+	if (here && (!m || n > INT32_MAX))
+		op_ended(group, -EINVAL);
+	else if (here)
+		members_group(g, m, members, n, k, flags, private ? AOP_PRIVATE : AOP_LOCAL);
+	else if (ctx)
 		shared_group(group, ctx, members, n, k, flags);
 	else
 		decide(group, members, n, k, flags);
@@ -70,7 +75,8 @@ static struct aop *make(struct aop_group *g, struct aop *const *ops, size_t n, s
 /**
  * aop_any() - an op that ends with the first of others
  * @g: memory of the caller's for it, until it is dropped
- * @m: memory for @n; NULL is fine for members of one context
+ * @m: memory for @n, until the group is over; not used, and may be NULL, when all
+ *	members are of one context
  * @ops: the members
  * @n: how many; at most AOP_MAX_ENTRIES
  * @flags: AOP_CANCEL_REST: cancel the others then, and end when they have ended;
@@ -82,25 +88,28 @@ static struct aop *make(struct aop_group *g, struct aop *const *ops, size_t n, s
  * member of a group.  Members may be dropped while it lives.  With AOP_CANCEL_REST a
  * loser may still have ended DONE before its cancel came: look at its result too.
  *
- * One system call; two more for each member that could not begin.  Does not block.
- * Any thread; not a signal handler.
+ * Where all members are of one context the kernel decides it.  Otherwise it is an op of
+ * this process: private if a member is, else local.  It then learns of shared members
+ * where their contexts are dispatched, and those must not be dropped before it is over.
+ *
+ * In shared scope one system call; two more for each member that could not begin.  Does
+ * not block.  Any thread; not a signal handler.
  *
  * Return: the op of @g, never NULL.  FAILED: -EINVAL: no members, or flags that do not
- * exist; -E2BIG: too many; -EXDEV: not all of one context; -EPERM: a member may not
- * be looked at; -EMFILE: too many watch a member; -ELOOP: groups of groups too deep;
+ * exist, or no @m; -E2BIG: too many; -EPERM: a member may not be looked at; -EMFILE: too many watch a member; -ELOOP: groups of groups too deep;
  * or as aop_init_with().
  */
 struct aop *aop_any(struct aop_group *g, struct aop_member *m, struct aop *const *ops,
 		    size_t n, unsigned int flags)
 {
-	(void)m;
-	return make(g, ops, n, 1, flags, AOP_GROUP_WHICH);
+	return make(g, m, ops, n, 1, flags, AOP_GROUP_WHICH);
 }
 
 /**
  * aop_all() - an op that ends with the last of others
  * @g: memory of the caller's for it, until it is dropped
- * @m: memory for @n; NULL is fine for members of one context
+ * @m: memory for @n, until the group is over; not used, and may be NULL, when all
+ *	members are of one context
  * @ops: the members
  * @n: how many; at most AOP_MAX_ENTRIES
  * @flags: as aop_any()
@@ -113,14 +122,14 @@ struct aop *aop_any(struct aop_group *g, struct aop_member *m, struct aop *const
 struct aop *aop_all(struct aop_group *g, struct aop_member *m, struct aop *const *ops,
 		    size_t n, unsigned int flags)
 {
-	(void)m;
-	return make(g, ops, n, n, flags, 0);
+	return make(g, m, ops, n, n, flags, 0);
 }
 
 /**
  * aop_some() - an op that ends with the k-th of others
  * @g: memory of the caller's for it, until it is dropped
- * @m: memory for @n; NULL is fine for members of one context
+ * @m: memory for @n, until the group is over; not used, and may be NULL, when all
+ *	members are of one context
  * @ops: the members
  * @n: how many; at most AOP_MAX_ENTRIES
  * @k: how many of them decide it
@@ -133,6 +142,5 @@ struct aop *aop_all(struct aop_group *g, struct aop_member *m, struct aop *const
 struct aop *aop_some(struct aop_group *g, struct aop_member *m, struct aop *const *ops,
 		     size_t n, size_t k, unsigned int flags)
 {
-	(void)m;
-	return make(g, ops, n, k, flags, 0);
+	return make(g, m, ops, n, k, flags, 0);
 }

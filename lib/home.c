@@ -112,8 +112,10 @@ void frame_forget_op(struct home *h, const struct op *op)
 	struct frame *f;
 
 	for (f = h->frames; f; f = f->next)
-		if (f->alive == op)
+		if (f->alive == op) {
 			f->alive = NULL;
+			f->by = self();
+		}
 }
 
 /* A fork has happened: only this thread has come along. */

@@ -79,6 +79,16 @@ static int64_t earlier(const struct op *op, int64_t deadline)
 	return deadline < 0 || op->deadline < deadline ? op->deadline : deadline;
 }
 
+int64_t inproc_until(struct op *const *ops, size_t n, int64_t deadline)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (inproc(ops[i]))
+			deadline = earlier(ops[i], deadline);
+	return deadline;
+}
+
 bool inproc_expire(struct op *const *ops, size_t n)
 {
 	bool any = false;
@@ -148,12 +158,9 @@ int inproc_wait(struct op *const *ops, size_t n, size_t need, const struct goal 
 		int64_t deadline)
 {
 	struct node on_stack[ON_STACK], *nodes = on_stack;
-	int64_t until = deadline;
-	size_t i;
+	int64_t until = inproc_until(ops, n, deadline);
 	int ret;
 
-	for (i = 0; i < n; i++)
-		until = earlier(ops[i], until);
 	if (n == 1 && ops[0]->scope == &scope_local) {
 		ret = wait_one(ops[0], g, until);
 	} else {
@@ -164,10 +171,12 @@ int inproc_wait(struct op *const *ops, size_t n, size_t need, const struct goal 
 		}
 		ret = wait_many(ops, n, need, g, until, nodes);
 	}
-	/* It was an op's own deadline: the caller looks again. */
-	if (ret == -ETIME && until != deadline && inproc_expire(ops, n))
+	if (ret == -ETIME && until != deadline) {
+		/* It was an op's own deadline: the caller looks again. */
+		inproc_expire(ops, n);
 		ret = 0;
-	return ret == -ETIME && until != deadline ? 0 : ret;
+	}
+	return ret;
 }
 
 #ifdef AOP_ASSERT

@@ -19,7 +19,8 @@
 
 /* What can happen to an op besides enum aop_signal. */
 enum {
-	DO_CANCEL = AOP_SIGNAL_LET_GO + 1,	/* value: the reason */
+	DO_FAIL_BY_SYSTEM = AOP_SIGNAL_LET_GO + 1, /* the owner, with what the system did */
+	DO_CANCEL,				/* value: the reason */
 	DO_EXPIRE,				/* its deadline */
 	DO_ABANDON,				/* the last watcher lets go */
 };
@@ -92,7 +93,7 @@ static inline struct outcome apply(struct op *op, uint32_t word, uint32_t what, 
 	state = out.to.state;
 	final = !aop_move_is_legal(state, AOP_FAILED);
 
-	if (what >= AOP_SIGNAL_DONE && what <= AOP_SIGNAL_LET_GO)
+	if (what >= AOP_SIGNAL_DONE && what <= DO_FAIL_BY_SYSTEM)
 		out.to.flags |= AOP_F_OVER;
 	if (unlikely(final)) {
 		switch (what) {
@@ -104,6 +105,7 @@ static inline struct outcome apply(struct op *op, uint32_t word, uint32_t what, 
 		case AOP_SIGNAL_DONE:
 		case AOP_SIGNAL_FAIL:
 		case AOP_SIGNAL_CANCELLED:
+		case DO_FAIL_BY_SYSTEM:
 			out.ret = -EALREADY;
 			break;
 		case AOP_SIGNAL_LET_GO:
@@ -166,6 +168,9 @@ static inline struct outcome apply(struct op *op, uint32_t word, uint32_t what, 
 		break;
 	case AOP_SIGNAL_LET_GO:
 		move(op, &out, AOP_FAILED, AOP_F_SYSTEM, -EOWNERDEAD);
+		break;
+	case DO_FAIL_BY_SYSTEM:
+		move(op, &out, AOP_FAILED, AOP_F_SYSTEM, value);
 		break;
 	case DO_CANCEL:
 		if (state == AOP_PENDING) {
@@ -340,14 +345,17 @@ static inline void forget_asked(struct home *h, struct op *op)
 	}
 }
 
-/* Those of the watchers, when the last one lets go.  The home is locked. */
+/*
+ * Those of the watchers, when the last one lets go.  The home is locked.  Not those of
+ * groups: a member goes on without its watchers.
+ */
 static inline void forget_watchers(struct home *h, struct op *op, const bool local)
 {
 	struct aop_exec *x;
 	struct watch *w;
 
 	for (;;) {
-		for (w = op->watches; w && w->kind == WATCH_ASKED; w = w->next)
+		for (w = op->watches; w && w->kind >= WATCH_ASKED; w = w->next)
 			;
 		if (!w)
 			break;
@@ -361,6 +369,17 @@ static inline void forget_watchers(struct home *h, struct op *op, const bool loc
 	}
 	if (local && h->frames)
 		frame_wait_op(h, op);
+}
+
+/* Does a group watch op?  It counts as one who does.  The home is locked. */
+static inline bool grouped(const struct op *op)
+{
+	const struct watch *w;
+
+	for (w = op->watches; w; w = w->next)
+		if (w->kind == WATCH_FINAL)
+			return true;
+	return false;
 }
 
 /* On an executor's thread, which has a frame for w in the executor's home. */

@@ -4,10 +4,10 @@
  *
  * Layers, arrows down only:
  *
- *	pass group		made of the public calls
+ *	pass group members	made of the public calls
  *	op wait watch		the public calls, the same for every scope
  *	shared ended		scope back ends: one struct scope each
- *	private local
+ *	private local node	those of this process: inproc.h has what they share
  *	dispatch		shared: reaps a context's ready ring
  *	cork			shared: collects a thread's calls
  *	ctx fork		shared: contexts, handles, ioctls
@@ -68,6 +68,7 @@ struct frame {
 	const struct op *alive;		/* in process: NULL when the op is gone */
 	const void *thread;
 	bool again;			/* due again while it ran */
+	const void *by;			/* in process: and which thread did that */
 	bool last;			/* w is detached: it may be gone, or another */
 };
 
@@ -87,6 +88,7 @@ static inline void frame_enter(struct home *h, struct frame *f, const struct wat
 	f->w = w;
 	f->op = op;
 	f->alive = NULL;
+	f->by = NULL;
 	f->thread = self();
 	f->again = false;
 	f->last = false;
@@ -308,6 +310,10 @@ static inline void watch_unlink(struct op *op, struct watch *w)
 	w->attached = 0;
 }
 
+/* watch.c: what aop_watch() does, for any kind. */
+int watch_add(struct op *op, struct aop_watch *watch, enum watch_kind kind,
+	      aop_watch_fn *fn, void *data, struct aop_exec *where);
+
 static inline bool watch_due(struct watch *w, const struct aop_status *s)
 {
 	int asked;
@@ -355,9 +361,9 @@ struct scope {
 	int (*signal)(struct op *op, uint32_t what, int64_t value, uint64_t total);
 	int (*cancel)(struct op *op, int reason);
 	/*
-	 * Sleep until `need` of the n ops have reached the goal, or -ETIME; -EXDEV if
-	 * those that have not are not all of one scope.  The calls that this thread
-	 * has corked are submitted.  May return 0 early: the caller looks again.
+	 * Sleep until `need` of the n ops have reached the goal, or -ETIME.  Those that
+	 * have not are all of one context, or all of this process.  The calls that this
+	 * thread has corked are submitted.  May return 0 early: the caller looks again.
 	 */
 	int (*wait)(struct op *const *ops, size_t n, size_t need, const struct goal *g,
 		    int64_t deadline);
@@ -405,6 +411,8 @@ int  inproc_init(struct op *op, struct aop_ctx *where, const struct aop_opts *o)
 int  inproc_wait(struct op *const *ops, size_t n, size_t need, const struct goal *g,
 		 int64_t deadline);
 bool inproc(const struct op *op);
+/* When to look again: deadline, or when one of the ops has its own, if no loop does. */
+int64_t inproc_until(struct op *const *ops, size_t n, int64_t deadline);
 /* Those of the ops whose deadline has passed are ended.  Was there one? */
 bool inproc_expire(struct op *const *ops, size_t n);
 void private_expire(struct op *op);

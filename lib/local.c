@@ -71,7 +71,7 @@ static int change(struct op *op, uint32_t what, int64_t value, uint64_t total)
 	to = out.to.word | (word & (WORD_WATCHED | WORD_WAITERS));
 	if (word & WORD_WAITERS)
 		fired = nodes_take(op, out.to, &to);
-	if (out.to.flags & AOP_F_OVER && what <= AOP_SIGNAL_LET_GO) {
+	if (out.to.flags & AOP_F_OVER && what <= DO_FAIL_BY_SYSTEM) {
 		if (unlikely(op->flags & OP_ON_ASKED))
 			forget_asked(h, op);
 		alone = atomic_fetch_sub_explicit(&op->sides, SIDE_OWNER,
@@ -81,10 +81,10 @@ static int change(struct op *op, uint32_t what, int64_t value, uint64_t total)
 	word_unlock(op, to);
 	if (fired)
 		nodes_wake(fired);
+	if (h)
+		deliver(h, op, true);
 	if (h && alone)
 		frame_forget_op(h, op);
-	else if (h)
-		deliver(h, op, true);
 out:
 	if (h)
 		lock_drop(&h->lock);
@@ -170,6 +170,7 @@ static int last_drop(struct op *op)
 	struct node *fired = NULL;
 	struct home *h = NULL;
 	struct outcome out;
+	struct frame frame;
 	uint32_t word, to;
 
 	/* Acquire: with OVER, all that the owner did. */
@@ -197,7 +198,9 @@ static int last_drop(struct op *op)
 		freed(op);
 		return 1;
 	}
-	out = apply(op, word, DO_ABANDON, 0, 0, 0, true);
+	out.changed = false;
+	if (!h || !grouped(op))
+		out = apply(op, word, DO_ABANDON, 0, 0, 0, true);
 	to = word;
 	if (out.changed)
 		to = out.to.word | (word & (WORD_WATCHED | WORD_WAITERS));
@@ -207,12 +210,16 @@ static int last_drop(struct op *op)
 	/* From here on it is the owner's, who may end it and give it back. */
 	if (fired)
 		nodes_wake(fired);
-	if (h) {
-		if (out.changed)
-			deliver(h, op, true);
-		lock_drop(&h->lock);
-	}
-	return 0;
+	if (!h)
+		return 0;
+	frame_enter(h, &frame, NULL, NULL);
+	frame.alive = op;
+	if (out.changed)
+		deliver(h, op, true);
+	frame_leave(h, &frame);
+	lock_drop(&h->lock);
+	/* The owner, called from here, may have ended it. */
+	return !frame.alive && frame.by == self();
 }
 
 static int local_drop(struct op *op)

@@ -94,4 +94,7 @@ bool node_link(struct node *node, struct op *op, const struct goal *g, struct wa
 /* Afterwards nobody else touches the node. */
 void node_unlink(struct node *node);
 
+/* mixed.c: until one more of the ops, of any scopes, is final, or `until`. */
+int mixed_wait(struct op *const *ops, size_t n, const struct goal *g, int64_t until);
+
 #endif /* AOP_LOCAL_H */

@@ -129,6 +129,24 @@ static void private_run(struct watch *w)
 	watch_run(w->home, w, false);
 }
 
+/* Tell the owner, who may end it at once: is the struct free then? */
+static int abandon(struct op *op)
+{
+	struct frame frame;
+
+	if (!op->watches) {
+		change(op, DO_ABANDON, 0, 0);
+		return 0;
+	}
+	if (grouped(op))
+		return 0;
+	frame_enter(&my_home, &frame, NULL, NULL);
+	frame.alive = op;
+	change(op, DO_ABANDON, 0, 0);
+	frame_leave(&my_home, &frame);
+	return !frame.alive;
+}
+
 static int private_drop(struct op *op)
 {
 	uint32_t sides = sides_of(op);
@@ -147,8 +165,7 @@ static int private_drop(struct op *op)
 	set_sides(op, sides);
 	if (sides) {
 		look_at_clock(op);
-		change(op, DO_ABANDON, 0, 0);
-		return 0;
+		return abandon(op);
 	}
 	freed(op);
 	return 1;

@@ -12,6 +12,7 @@
 #include <sched.h>
 #include <string.h>
 
+#include "local.h"
 #include "shared.h"
 
 #define SPIN_MAX	200	/* looks; each with a pause of some 40 cycles */
@@ -70,6 +71,45 @@ static bool spin(struct op *const *ops, size_t n, size_t need, const struct goal
 	return false;
 }
 
+/* Can both be waited for in one call of their scope? */
+static bool alike(const struct op *a, const struct op *b)
+{
+	if (a->scope != &scope_shared)
+		return b->scope != &scope_shared;
+	return b->scope == &scope_shared && a->ctx == b->ctx;
+}
+
+/* Sleep until need of the n ops are there, or -ETIME; early: the caller looks again. */
+static int sleep_for(struct op *const *ops, size_t n, size_t need, const struct goal *g,
+		     int64_t deadline)
+{
+	const struct op *first = NULL;
+	int64_t until;
+	size_t i;
+	int ret;
+
+	for (i = 0; i < n; i++) {
+		if (reached(ops[i], g))
+			continue;
+		if (!first)
+			first = ops[i];
+		else if (!alike(first, ops[i]))
+			break;
+	}
+	if (!first)
+		return 0;
+	if (likely(i == n))
+		return first->scope->wait(ops, n, need, g, deadline);
+	cork_submit_all();
+	until = inproc_until(ops, n, deadline);
+	ret = mixed_wait(ops, n, g, until);
+	if (ret == -ETIME && until != deadline) {
+		inproc_expire(ops, n);
+		return 0;
+	}
+	return ret;
+}
+
 /* 0, or -ETIME, or what went wrong. */
 static int wait_for(struct op *const *ops, size_t n, size_t need, const struct goal *g,
 		    int64_t t)
@@ -80,26 +120,21 @@ static int wait_for(struct op *const *ops, size_t n, size_t need, const struct g
 	if (likely(!cork_has_calls())) {
 		if (count(ops, n, need, g) == need)
 			return 0;
+		if (inproc_expire(ops, n) && count(ops, n, need, g) == need)
+			return 0;
 		if (t == AOP_NOWAIT)
-			return inproc_expire(ops, n) && count(ops, n, need, g) == need ?
-				0 : -ETIME;
+			return -ETIME;
 		if (spin(ops, n, need, g))
 			return 0;
 	} else if (t == AOP_NOWAIT || count(ops, n, need, g) == need) {
 		/* What is corked goes out with the wait, or without one. */
 		cork_submit_all();
+		inproc_expire(ops, n);
 		return count(ops, n, need, g) == need ? 0 : -ETIME;
 	}
 	deadline = deadline_of(t);
-	inproc_expire(ops, n);
 	for (;;) {
-		/* The first one that is waited for says in which scope. */
-		while (need > 1 && reached(*ops, g)) {
-			ops++;
-			n--;
-			need--;
-		}
-		ret = (*ops)->scope->wait(ops, n, need, g, deadline);
+		ret = sleep_for(ops, n, need, g, deadline);
 		if (unlikely(ret && ret != -ETIME))
 			return ret;
 		if (count(ops, n, need, g) == need)
@@ -115,13 +150,16 @@ static int wait_for(struct op *const *ops, size_t n, size_t need, const struct g
  * @t: AOP_NOWAIT, AOP_FOREVER, nanoseconds, or aop_until() a time
  *
  * Returns at once when it is; otherwise looks for some microseconds at the most,
- * and then blocks.  Signals that are handled do not end it.  What this thread has
+ * and then blocks: a private op's thread until the op's deadline or the end of @t, since
+ * it cannot be driven meanwhile; run a loop instead.  Signals that are handled do not end it.  What this thread has
  * corked is submitted, that of the same context in the same system call.  Any
  * thread, any number of them.  Final is not over: a deadline or a cancel may have
  * ended it while its owner still uses buffers of the caller's.
  *
- * Return: 0; -ETIME: not within @t; -EMFILE: too many wait for this op already
- * (AOP_MAX_LINKS); -EPERM: this handle may not look; -ENOMEM.
+ * Return: 0; -ETIME: not within @t; -EDEADLK: the op is private, and has no deadline, so
+ * that nobody could end it while its thread sleeps for ever.  In shared scope also
+ * -EMFILE: too many wait for this op already (AOP_MAX_LINKS); -EPERM: this handle may
+ * not look; -ENOMEM.
  */
 int aop_wait(struct aop *op, int64_t t)
 {
@@ -193,14 +231,16 @@ int64_t aop_join(struct aop *op)
 /**
  * aop_wait_any() - wait until one of many ops is final
  * @ops: the ops
- * @n: how many; at most AOP_MAX_ENTRIES that are not final
+ * @n: how many; at most AOP_MAX_ENTRIES shared ones that are not final
  * @t: AOP_NOWAIT, AOP_FOREVER, nanoseconds, or aop_until() a time
  *
- * One system call, and one wake, for any number.  Otherwise like aop_wait().
+ * One system call, and one wake, for any number of one context, and of this process.
+ * Where contexts and scopes are mixed it works too, but takes some system calls for
+ * each op, and a wake for each that becomes final.  Otherwise like aop_wait().
  *
  * Return: the index of the first in the array that is final; or as aop_wait();
- * -EINVAL: @n is 0; -E2BIG: too many; -EXDEV: those that are not final are not all
- * of one context.
+ * -EINVAL: @n is 0; -E2BIG: too many; -EMFILE, -ENFILE: mixed, and no descriptor is
+ * left.
  */
 int aop_wait_any(struct aop *const *ops, size_t n, int64_t t)
 {
@@ -216,7 +256,7 @@ int aop_wait_any(struct aop *const *ops, size_t n, int64_t t)
 
 /**
  * aop_wait_all() - wait until all of many ops are final
- * @ops: the ops, of any context
+ * @ops: the ops, of any scope
  * @n: how many
  * @t: AOP_NOWAIT, AOP_FOREVER, nanoseconds, or aop_until() a time
  *
@@ -237,7 +277,7 @@ int aop_wait_all(struct aop *const *ops, size_t n, int64_t t)
 	for (i = 0; i < n; i = end) {
 		/* As many in turn as can be waited for at once. */
 		for (end = i + 1; end < n && end - i < AOP_MAX_ENTRIES; end++)
-			if (o[end]->scope != o[i]->scope || o[end]->ctx != o[i]->ctx)
+			if (!alike(o[end], o[i]))
 				break;
 		ret = wait_for(o + i, end - i, end - i, &g, t);
 		if (ret)
@@ -249,15 +289,14 @@ int aop_wait_all(struct aop *const *ops, size_t n, int64_t t)
 /**
  * aop_wait_some() - wait until k of many ops are final
  * @ops: the ops
- * @n: how many; at most AOP_MAX_ENTRIES that are not final
+ * @n: how many; at most AOP_MAX_ENTRIES shared ones that are not final
  * @k: how many of them to wait for
  * @t: AOP_NOWAIT, AOP_FOREVER, nanoseconds, or aop_until() a time
  *
- * One system call, and one wake, for any number.  Otherwise like aop_wait().
+ * Otherwise like aop_wait_any().
  *
- * Return: how many are final, @k or more; or as aop_wait(); -EINVAL: @k is more than
- * @n, or @n is 0; -E2BIG: too many; -EXDEV: those that are not final are not all of
- * one context.
+ * Return: how many are final, @k or more; or as aop_wait_any(); -EINVAL also when @k is
+ * more than @n.
  */
 int aop_wait_some(struct aop *const *ops, size_t n, size_t k, int64_t t)
 {

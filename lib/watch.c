@@ -6,8 +6,8 @@
 
 #include "internal.h"
 
-static int add(struct op *op, struct aop_watch *watch, enum watch_kind kind,
-	       aop_watch_fn *fn, void *data, struct aop_exec *where)
+int watch_add(struct op *op, struct aop_watch *watch, enum watch_kind kind,
+	      aop_watch_fn *fn, void *data, struct aop_exec *where)
 {
 	struct watch *w = to_watch(watch);
 
@@ -51,7 +51,7 @@ static int add(struct op *op, struct aop_watch *watch, enum watch_kind kind,
 int aop_watch(struct aop *op, struct aop_watch *w, aop_watch_fn *fn, void *data,
 	      struct aop_exec *where)
 {
-	return add(to_op(op), w, WATCH_CHANGES, fn, data, where);
+	return watch_add(to_op(op), w, WATCH_CHANGES, fn, data, where);
 }
 
 /**
@@ -70,7 +70,7 @@ int aop_watch(struct aop *op, struct aop_watch *w, aop_watch_fn *fn, void *data,
 int aop_then(struct aop *op, struct aop_watch *w, aop_watch_fn *fn, void *data,
 	     struct aop_exec *where)
 {
-	return add(to_op(op), w, WATCH_OVER, fn, data, where);
+	return watch_add(to_op(op), w, WATCH_OVER, fn, data, where);
 }
 
 /**
@@ -90,7 +90,7 @@ int aop_then(struct aop *op, struct aop_watch *w, aop_watch_fn *fn, void *data,
 int aop_on_asked(struct aop_owner *o, struct aop_watch *w, aop_watch_fn *fn, void *data,
 		 struct aop_exec *where)
 {
-	int ret = add(owner_op(o), w, WATCH_ASKED, fn, data, where);
+	int ret = watch_add(owner_op(o), w, WATCH_ASKED, fn, data, where);
 
 	return !o ? -EPERM : ret;
 }

@@ -328,7 +328,7 @@ int  aop_try_unwatch(struct aop_watch *w) AOP_CHECK;	/* -EBUSY: runs just now */
 #define AOP_ONLY_DONE	AOP_GROUP_ONLY_DONE	/* only DONE counts towards k */
 
 struct aop_member { struct aop *op; struct aop_watch w; };
-struct aop_group { struct aop op; uint64_t priv[16]; };
+struct aop_group { struct aop op; uint64_t priv[18]; };
 
 /*
  * Result: any: which; otherwise how many counted.  m: storage for n, unused and
