@@ -96,8 +96,8 @@ static struct aop *make(struct aop_group *g, struct aop_member *m, struct aop *c
  * not block.  Any thread; not a signal handler.
  *
  * Return: the op of @g, never NULL.  FAILED: -EINVAL: no members, or flags that do not
- * exist, or no @m; -E2BIG: too many; -EPERM: a member may not be looked at; -EMFILE: too many watch a member; -ELOOP: groups of groups too deep;
- * or as aop_init_with().
+ * exist, or no @m; -E2BIG: too many; -EPERM: a member may not be looked at; -EMFILE: too
+ * many watch a member; -ELOOP: groups of groups too deep; or as aop_init_with().
  */
 struct aop *aop_any(struct aop_group *g, struct aop_member *m, struct aop *const *ops,
 		    size_t n, unsigned int flags)

@@ -42,7 +42,7 @@ struct group {
 
 _Static_assert(sizeof(struct group) <= sizeof(struct aop_group), "struct group");
 
-#define PIN_SLEEPER	(1u << 31)	/* pinned: its callback sleeps until it is not */
+#define PIN_SLEEPER	0x80000000u	/* pinned: its callback sleeps until it is not */
 
 /*
  * Has it called, or is it watched no more?  In a word of its watch that only watches

@@ -151,10 +151,10 @@ static int wait_for(struct op *const *ops, size_t n, size_t need, const struct g
  *
  * Returns at once when it is; otherwise looks for some microseconds at the most,
  * and then blocks: a private op's thread until the op's deadline or the end of @t, since
- * it cannot be driven meanwhile; run a loop instead.  Signals that are handled do not end it.  What this thread has
- * corked is submitted, that of the same context in the same system call.  Any
- * thread, any number of them.  Final is not over: a deadline or a cancel may have
- * ended it while its owner still uses buffers of the caller's.
+ * it cannot be driven meanwhile; run a loop instead.  Signals that are handled do not
+ * end it.  What this thread has corked is submitted, that of the same context in the
+ * same system call.  Any thread, any number of them.  Final is not over: a deadline or a
+ * cancel may have ended it while its owner still uses buffers of the caller's.
  *
  * Return: 0; -ETIME: not within @t; -EDEADLK: the op is private, and has no deadline, so
  * that nobody could end it while its thread sleeps for ever.  In shared scope also
