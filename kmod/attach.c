@@ -10,7 +10,7 @@
 #include "batch.h"
 #include "link.h"
 
-static int attach_by_id(struct aop_run *run, struct aop_link *link,
+static __always_inline int attach_by_id(struct aop_run *run, struct aop_link *link,
 			const struct aop_attach_entry *e)
 {
 	struct aop *op = aop_find(e->id);
@@ -38,7 +38,7 @@ static int attach_by_id(struct aop_run *run, struct aop_link *link,
 	return ret;
 }
 
-static int attach_by_fd(struct aop_run *run, struct aop_link *link,
+static noinline int attach_by_fd(struct aop_run *run, struct aop_link *link,
 			const struct aop_attach_entry *e)
 {
 	struct file *file = fget(e->fd);
@@ -73,7 +73,7 @@ static __always_inline void attach_chunk(struct aop_ctx *ctx, struct aop_run *ru
 			e->ret = err;
 			continue;
 		}
-		ret = e->fd == -1 ? attach_by_id(run, link, e) : attach_by_fd(run, link, e);
+		ret = likely(e->fd == -1) ? attach_by_id(run, link, e) : attach_by_fd(run, link, e);
 		if (ret < 0) {
 			e->ret = ret;
 			continue;

@@ -9,11 +9,48 @@
 #ifndef AOP_CHANGE_H
 #define AOP_CHANGE_H
 
+#include <linux/percpu.h>
 #include <linux/poll.h>
 
 #include "internal.h"
 #include "slot.h"
 #include "trace.h"
+
+/*
+ * The first status of an op that is unknown to everybody else.  Of a final one there
+ * is nothing left to drive: it is over, too.
+ */
+static __always_inline void __aop_birth(struct aop *op, u64 id, u64 now, u16 state, s64 result)
+{
+	refcount_set(&op->ref, 1);
+	op->depth = 0;
+	op->nr_links = 0;
+	op->watchers = 0;
+	op->seq = aop_seq_start & ~1u;
+	op->word = aop_word(state, AOP_FINAL(state) ? AOP_F_OVER : 0);
+	op->reason = state == AOP_CANCELLED ? result : 0;
+	op->result = result;
+	op->done = 0;
+	op->total = 0;
+	op->time = now;
+	op->created = now;
+	op->started = state == AOP_RUNNING ? now : 0;
+	op->id = id;
+}
+
+/* An op that ended and was kept, or NULL. */
+static __always_inline struct aop *__aop_reuse_locked(struct aop_home *home)
+{
+	struct aop *op = home->spare;
+
+	if (op) {
+		home->spare = op->dead;
+		home->spare_room++;
+		INIT_HLIST_HEAD(&op->links);
+		this_cpu_inc(aop_op_counts);
+	}
+	return op;
+}
 
 /* Queues a handle for the ring of its context, when the run pushes. */
 static __always_inline void aop_run_queue(struct aop_run *run, struct aop_link *link)

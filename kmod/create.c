@@ -11,6 +11,9 @@
 #include "link.h"
 #include "trace.h"
 
+/* How many entries come at once. */
+#define MAX_CHUNK	(AOP_CHUNK_WORDS * 8 / sizeof(struct aop_create_entry))
+
 static int copy_label(struct aop *op, const struct aop_create_entry *e)
 {
 	char label[AOP_LABEL_SIZE] AOP_UNINIT;
@@ -48,14 +51,20 @@ static int make_extra(struct aop_ctx *ctx, struct aop_run *run, struct aop *op,
 	return 0;
 }
 
+static __always_inline void fill_in(struct aop *op, u64 id, u64 now,
+				    const struct aop_create_entry *e, bool owned)
+{
+	__aop_birth(op, id, now, e->state, e->result);
+	op->detached = e->flags & AOP_CREATE_DETACHED;
+	op->owned = owned;
+	op->mode = e->mode;
+}
+
 /* Fills in an op that nobody knows yet.  May sleep; the run holds no lock. */
 static int make(struct aop_ctx *ctx, struct aop_run *run, struct aop *op,
 		const struct aop_create_entry *e, const struct aop_group_opts *group)
 {
-	aop_birth(op, aop_run_now(run), e->state, e->result);
-	op->detached = e->flags & AOP_CREATE_DETACHED;
-	op->owned = !group;
-	op->mode = e->mode;
+	fill_in(op, aop_new_ids(1), aop_run_now(run), e, !group);
 	if (e->label | e->parent | e->deadline || group)
 		return make_extra(ctx, run, op, e, group);
 	trace_aop_create(op);
@@ -63,14 +72,14 @@ static int make(struct aop_ctx *ctx, struct aop_run *run, struct aop *op,
 }
 
 /* Gives it a handle, and makes it known.  The run holds the home lock. */
-static void publish(struct aop_run *run, struct aop_link *link, struct aop *op,
-		    struct aop_create_entry *e, u8 rights)
+static __always_inline void publish(struct aop_run *run, struct aop_link *link, struct aop *op,
+				    struct aop_create_entry *e, u8 rights)
 {
 	/* Cannot fail: nobody else can have joined it before it can be found. */
 	int ret = aop_link_attach(run, link, op, rights, e->mask, e->data);
 
 	WARN_ON_ONCE(ret);
-	aop_register(op);
+	aop_register_locked(op);
 	e->handle = aop_handle(link);
 	e->id = op->id;
 }
@@ -83,52 +92,83 @@ static int check(const struct aop_create_entry *e)
 	return 0;
 }
 
+/*
+ * Entries with more to allocate than can be had from the ops that ended before: @have
+ * of @got ops are there.  Returns how many could be made, each with its handle.
+ */
+static noinline u32 make_all(struct aop_ctx *ctx, struct aop_run *run, struct aop_create_entry *e,
+			     u32 nr, struct aop_link **links, struct aop **ops, u32 have, u32 got,
+			     int *err)
+{
+	u32 i, used = 0;
+
+	if (have < got && !aop_alloc(ctx->home, ops + have, got - have)) {
+		*err = -ENOMEM;
+		while (got > have)
+			aop_link_free(links[--got]);
+	}
+	for (i = 0; i < nr && used < got; i++) {
+		if (e[i].ret)
+			continue;
+		/* Nobody can find it yet, but a deadline may end it any moment. */
+		e[i].ret = make(ctx, run, ops[used], &e[i], NULL);
+		if (!e[i].ret) {
+			used++;
+			continue;
+		}
+		aop_put(ops[used]);
+		aop_link_free(links[used]);
+		got--;
+		links[used] = links[got];
+		ops[used] = ops[got];
+	}
+	return got;
+}
+
 static __always_inline void create_chunk(struct aop_ctx *ctx, struct aop_run *run, void *entries,
 					 u32 nr)
 {
 	struct aop_create_entry *e = entries;
-	struct aop_link *links[AOP_RUN_LINKS] AOP_UNINIT;
-	struct aop *ops[AOP_RUN_LINKS] AOP_UNINIT;
-	u32 i, got, used = 0, wanted = 0;
+	struct aop_link *links[MAX_CHUNK] AOP_UNINIT;
+	struct aop *ops[MAX_CHUNK] AOP_UNINIT;
+	u32 i, have, got, wanted = 0, used = 0;
+	u64 id = 0, now, extra = 0;
 	int err;
 
 	for (i = 0; i < nr; i++) {
 		e[i].ret = check(&e[i]);
 		wanted += !e[i].ret;
+		extra |= e[i].label | e[i].parent | e[i].deadline;
 	}
 	got = aop_links_alloc(ctx, links, wanted, &err);
-	if (got && !aop_alloc(ctx->home, ops, got)) {
-		while (got)
-			aop_link_free(links[--got]);
-		err = -ENOMEM;
+	now = aop_run_now(run);
+	aop_run_lock(run, ctx->home);
+	for (have = 0; have < got; have++) {
+		ops[have] = __aop_reuse_locked(ctx->home);
+		if (!ops[have])
+			break;
 	}
-
+	if (unlikely(extra || have < got)) {
+		aop_run_unlock(run);
+		got = make_all(ctx, run, e, nr, links, ops, have, got, &err);
+		aop_run_lock(run, ctx->home);
+	} else {
+		id = aop_new_ids(got);
+	}
 	for (i = 0; i < nr; i++) {
-		if (e[i].ret)
+		if (unlikely(e[i].ret))
 			continue;
-		if (used == got) {
+		if (unlikely(used == got)) {
 			e[i].ret = err;
 			continue;
 		}
-		/* Nobody can find it yet, but a deadline may end it any moment. */
-		e[i].ret = make(ctx, run, ops[used], &e[i], NULL);
-		if (e[i].ret) {
-			aop_put(ops[used]);
-			aop_link_free(links[used]);
-			got--;
-			links[used] = links[got];
-			ops[used] = ops[got];
-			continue;
+		if (likely(id)) {
+			fill_in(ops[used], id++, now, &e[i], true);
+			trace_aop_create(ops[used]);
 		}
+		publish(run, links[used], ops[used], &e[i], AOP_MAY_ALL);
 		used++;
 	}
-
-	aop_run_lock(run, ctx->home);
-	for (i = 0, used = 0; i < nr; i++)
-		if (!e[i].ret) {
-			publish(run, links[used], ops[used], &e[i], AOP_MAY_ALL);
-			used++;
-		}
 }
 
 static void create_undo(struct aop_ctx *ctx, struct aop_run *run, void *entry)

@@ -76,6 +76,7 @@ static int ctx_open(struct inode *inode, struct file *file)
 		kfree(ctx);
 		return ret;
 	}
+	ctx->home->spare_room = AOP_MAX_SPARE;
 	mutex_init(&ctx->lock);
 	init_waitqueue_head(&ctx->wq);
 	mmgrab(current->mm);
@@ -116,6 +117,7 @@ static int ctx_release(struct inode *inode, struct file *file)
 
 	ctx_end(ctx);
 	aop_ring_free(ctx);
+	aop_free_spare(ctx->home);
 	aop_home_put(ctx->home, 1);
 	mmdrop(ctx->mm);
 	kfree(ctx);
@@ -138,13 +140,11 @@ static __poll_t ctx_poll(struct file *file, poll_table *wait)
 
 	if (!poll_does_not_wait(wait))
 		aop_poll_queue(file, &ctx->wq, wait, &ctx->crowded);
-	if (unlikely(READ_ONCE(ctx->crowded)))
-		events |= EPOLLERR;
-	if (unlikely(READ_ONCE(ctx->dead)))
-		events |= EPOLLERR | EPOLLHUP;
 	/* Pairs with the release in setup(). */
 	if (smp_load_acquire(&ctx->nr_slots) && aop_ring_ready(ctx))
-		events |= EPOLLIN | EPOLLRDNORM;
+		events = EPOLLIN | EPOLLRDNORM;
+	if (unlikely(READ_ONCE(ctx->crowded) | READ_ONCE(ctx->dead)))
+		events |= ctx->dead ? EPOLLERR | EPOLLHUP : EPOLLERR;
 	return events;
 }
 

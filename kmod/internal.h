@@ -86,6 +86,8 @@ void aop_user_uncharge(struct aop_user *user, unsigned int n);
  * @user: whose quota and whose share of the links is not foreign
  * @cred: of the opener: uid, gid and user namespace for attach by id
  * @pid: of the opener's process, only to be shown
+ * @spare: ops that ended, for the next ones; under @lock.  Each keeps its reference
+ * @spare_room: for how many more; under @lock
  */
 struct aop_home {
 	spinlock_t lock;	/* see above */
@@ -93,7 +95,15 @@ struct aop_home {
 	struct aop_user *user;
 	const struct cred *cred;
 	struct pid *pid;
+	struct aop *spare;
+	unsigned int spare_room;
 };
+
+/*
+ * Of one context: a burst of ends, and of beginnings, goes without the allocator.
+ * Where memory is watched for use after free, each op is freed at once.
+ */
+#define AOP_MAX_SPARE	(IS_ENABLED(CONFIG_KASAN) || IS_ENABLED(CONFIG_SLUB_DEBUG_ON) ? 0 : 64)
 
 struct aop_home *aop_home_create(const struct cred *cred);
 void aop_home_put(struct aop_home *home, unsigned int nr);
@@ -234,6 +244,7 @@ struct aop_run {
 };
 
 void aop_run_flush(struct aop_run *run);
+void aop_ring_push(struct aop_ctx *ctx, struct aop_link **links, unsigned int nr);
 void aop_run_finish(struct aop_run *run);
 
 /**
@@ -260,7 +271,8 @@ static __always_inline void aop_run_unlock(struct aop_run *run)
 	if (!home)
 		return;
 	if (run->nr)
-		aop_run_flush(run);
+		aop_ring_push(run->ctx, run->ready, run->nr);
+	run->nr = 0;
 	run->home = NULL;
 	__acquire(&home->lock);		/* by aop_run_lock(): for sparse */
 	spin_unlock_irqrestore(&home->lock, run->flags);
@@ -294,6 +306,9 @@ static __always_inline void aop_run_end(struct aop_run *run)
 
 extern struct workqueue_struct *aop_wq;	/* for what cannot be done where it is found */
 
+DECLARE_PER_CPU(int, aop_op_counts);
+extern unsigned int aop_seq_start;
+
 int aop_op_init(void);
 void aop_op_exit(void);
 unsigned int aop_op_count(void);
@@ -303,6 +318,8 @@ int aop_alloc_extra(struct aop *op, const char *label, size_t len);
 void aop_free(struct aop *op);
 void aop_put_locked(struct aop_run *run, struct aop *op);
 void aop_bury_locked(struct aop_run *run, struct aop *op);
+void aop_retire_locked(struct aop_run *run, struct aop *op);
+void aop_free_spare(struct aop_home *home);
 
 static inline unsigned int aop_word_state(u32 word)
 {
@@ -374,9 +391,11 @@ u32 aop_may_by_id(const struct aop *op);
 
 int aop_registry_init(void);
 void aop_registry_exit(void);
-u64 aop_new_id(void);
+u64 aop_new_ids(unsigned int nr);
 void aop_register(struct aop *op);
+void aop_register_locked(struct aop *op);
 void aop_unregister(struct aop *op);
+void aop_unregister_locked(struct aop *op);
 struct aop *aop_find(u64 id);
 
 /* ---- deadline.c -------------------------------------------------------- */
@@ -488,8 +507,24 @@ struct aop_ctx {
 int aop_ring_alloc(struct aop_ctx *ctx, u32 slots);
 void aop_ring_free(struct aop_ctx *ctx);
 int aop_chunk_add(struct aop_ctx *ctx);
-void aop_ring_push(struct aop_ctx *ctx, struct aop_link **links, unsigned int nr);
-bool aop_ring_ready(struct aop_ctx *ctx);
+
+/**
+ * aop_ring_ready() - is there something in the ring?
+ * @ctx: after AOP_IOC_SETUP
+ *
+ * Context: ->poll, hence no lock; the head of ring.c says why that is enough.
+ */
+static __always_inline bool aop_ring_ready(const struct aop_ctx *ctx)
+{
+	u32 tail = READ_ONCE(ctx->ring->tail);
+	u32 head = READ_ONCE(ctx->head);
+	u32 user = READ_ONCE(*ctx->user_head);
+
+	if (user - head <= tail - head)
+		head = user;
+	return head != tail;
+}
+
 int aop_ring_mmap(struct aop_ctx *ctx, struct vm_area_struct *vma);
 u32 aop_ring_bytes(u32 slots);
 
@@ -523,7 +558,6 @@ static __always_inline struct aop_link *aop_link_find(struct aop_ctx *ctx, u64 h
 	return link;
 }
 
-u32 aop_links_alloc(struct aop_ctx *ctx, struct aop_link **links, u32 nr, int *err);
 int aop_link_end_locked(struct aop_run *run, struct aop_link *link, u8 rights, u8 state,
 			u8 flags, s64 result);
 void aop_link_moved_locked(struct aop_run *run, struct aop_link *link);

@@ -11,6 +11,39 @@
 #include "change.h"
 
 /**
+ * aop_links_alloc() - entries for more handles
+ * @ctx: whose table
+ * @links: filled in: to be given to aop_link_attach() or aop_link_free()
+ * @nr: how many
+ * @err: when there are less: -ENOSPC when all slots are in use, -EDQUOT over the
+ *	user's limit, -ENOMEM
+ *
+ * Context: may sleep.
+ * Return: how many there are.
+ */
+static __always_inline u32 aop_links_alloc(struct aop_ctx *ctx, struct aop_link **links, u32 nr,
+					   int *err)
+{
+	u32 i, paid = aop_user_charge(ctx->home->user, nr);
+	int ret = -EDQUOT;
+
+	for (i = 0; i < paid; i++) {
+		if (unlikely(!ctx->free)) {
+			ret = aop_chunk_add(ctx);
+			if (ret)
+				break;
+			ret = -EDQUOT;
+		}
+		links[i] = ctx->free;
+		ctx->free = links[i]->next;
+	}
+	*err = ret;
+	ctx->nr_used += i;
+	ctx->nr_uncharge += paid - i;
+	return i;
+}
+
+/**
  * aop_link_free() - an entry is free again
  * @link: on no op's list
  */
@@ -93,7 +126,7 @@ static __always_inline void __aop_link_reap(struct aop_run *run, struct aop_link
 	aop_slot_clear(link);
 	aop_link_free(link);
 	if (refcount_dec_and_test(&op->ref))
-		aop_bury_locked(run, op);
+		aop_retire_locked(run, op);
 }
 
 /* See aop_link_end_locked() in table.c. */

@@ -27,11 +27,11 @@
 
 struct workqueue_struct *aop_wq;
 static struct kmem_cache *op_cache;
-static DEFINE_PER_CPU(int, op_count);
+DEFINE_PER_CPU(int, aop_op_counts);
 
 /* Lets tests begin just before the wrap. */
-static unsigned int seq_start;
-module_param(seq_start, uint, 0644);
+unsigned int aop_seq_start;
+module_param_named(seq_start, aop_seq_start, uint, 0644);
 MODULE_PARM_DESC(seq_start, "sequence number that new ops begin with (for tests)");
 
 /* ---- life -------------------------------------------------------------- */
@@ -70,7 +70,7 @@ u32 aop_alloc(struct aop_home *home, struct aop **ops, u32 nr)
 	if (!nr || !ops[0])
 		return 0;
 	refcount_add(nr, &home->ref);
-	this_cpu_add(op_count, nr);
+	this_cpu_add(aop_op_counts, nr);
 	for (i = 0; i < nr; i++) {
 		ops[i]->home = home;
 		ops[i]->extra = NULL;
@@ -132,7 +132,7 @@ static void free_many(struct aop_home *home, struct aop **ops, u32 nr)
 		kmem_cache_free(op_cache, ops[0]);
 	else
 		kmem_cache_free_bulk(op_cache, nr, (void **)ops);
-	this_cpu_sub(op_count, nr);
+	this_cpu_sub(aop_op_counts, nr);
 	aop_home_put(home, nr);
 }
 
@@ -199,30 +199,61 @@ void aop_bury_locked(struct aop_run *run, struct aop *op)
 }
 
 /**
+ * aop_retire_locked() - an op's last reference went, with its own home lock held
+ * @run: holds that lock; frees the op when no lock is held any more
+ * @op: without references; kept for its home's next op, if there is room
+ */
+void aop_retire_locked(struct aop_run *run, struct aop *op)
+{
+	struct aop_home *home = op->home;
+
+	if (op->extra || !home->spare_room) {
+		aop_bury_locked(run, op);
+		return;
+	}
+	trace_aop_release(op);
+	aop_unregister_locked(op);
+	this_cpu_dec(aop_op_counts);
+	op->dead = home->spare;
+	home->spare = op;
+	home->spare_room--;
+}
+
+/**
+ * aop_free_spare() - a home's creator makes no more ops
+ * @home: keeps none of those that end from now on
+ *
+ * Context: process.
+ */
+void aop_free_spare(struct aop_home *home)
+{
+	struct aop *op, *next;
+	unsigned int nr = 0;
+
+	spin_lock_irq(&home->lock);
+	op = home->spare;
+	home->spare = NULL;
+	home->spare_room = 0;
+	spin_unlock_irq(&home->lock);
+	for (; op; op = next, nr++) {
+		next = op->dead;
+		INIT_HLIST_HEAD(&op->links);
+		kmem_cache_free(op_cache, op);
+	}
+	if (nr)
+		aop_home_put(home, nr);
+}
+
+/**
  * aop_birth() - the id and the first status of an op
  * @op: new, unknown to everybody else
  * @now: when
  * @state: to begin in
  * @result: of a final one, else 0
- *
- * Of a final one there is nothing left to drive: it is over, too.
  */
 void aop_birth(struct aop *op, u64 now, u16 state, s64 result)
 {
-	refcount_set(&op->ref, 1);
-	op->depth = 0;
-	op->nr_links = 0;
-	op->watchers = 0;
-	op->seq = seq_start & ~1u;
-	op->word = aop_word(state, AOP_FINAL(state) ? AOP_F_OVER : 0);
-	op->reason = state == AOP_CANCELLED ? result : 0;
-	op->result = result;
-	op->done = 0;
-	op->total = 0;
-	op->time = now;
-	op->created = now;
-	op->started = state == AOP_RUNNING ? now : 0;
-	op->id = aop_new_id();
+	__aop_birth(op, aop_new_ids(1), now, state, result);
 }
 
 /* ---- runs -------------------------------------------------------------- */
@@ -560,7 +591,7 @@ unsigned int aop_op_count(void)
 	int cpu, sum = 0;
 
 	for_each_possible_cpu(cpu)
-		sum += per_cpu(op_count, cpu);
+		sum += per_cpu(aop_op_counts, cpu);
 	return sum;
 }
 

@@ -28,49 +28,76 @@ static struct hlist_bl_head *bucket_of(u64 id)
 }
 
 /**
- * aop_new_id() - an id that no op has had before
+ * aop_new_ids() - ids that no op has had before
+ * @nr: how many
+ *
+ * Return: the first of them; the others follow.
  */
-u64 aop_new_id(void)
+u64 aop_new_ids(unsigned int nr)
 {
-	return atomic64_inc_return(&last_id);
+	return atomic64_add_return(nr, &last_id) - nr + 1;
 }
 
 /**
- * aop_register() - let an op be found by its id
+ * aop_register_locked() - let an op be found by its id
+ * @op: complete
+ *
+ * Context: any, with interrupts off, as they are under a home lock.
+ */
+void aop_register_locked(struct aop *op)
+{
+	struct hlist_bl_head *bucket = bucket_of(op->id);
+
+	hlist_bl_lock(bucket);
+	hlist_bl_add_head(&op->registered, bucket);
+	hlist_bl_unlock(bucket);
+}
+
+/**
+ * aop_register() - aop_register_locked() with interrupts on or off
  * @op: complete
  *
  * Context: any.
  */
 void aop_register(struct aop *op)
 {
-	struct hlist_bl_head *bucket = bucket_of(op->id);
 	unsigned long flags;
 
 	local_irq_save(flags);
-	hlist_bl_lock(bucket);
-	hlist_bl_add_head(&op->registered, bucket);
-	hlist_bl_unlock(bucket);
+	aop_register_locked(op);
 	local_irq_restore(flags);
 }
 
 /**
- * aop_unregister() - let an op be found no longer
+ * aop_unregister_locked() - let an op be found no longer
+ * @op: without references; may be unregistered already, or never have been
+ *
+ * Context: any, with interrupts off, as they are under a home lock.
+ */
+void aop_unregister_locked(struct aop *op)
+{
+	struct hlist_bl_head *bucket;
+
+	if (hlist_bl_unhashed(&op->registered))
+		return;
+	bucket = bucket_of(op->id);
+	hlist_bl_lock(bucket);
+	hlist_bl_del_init(&op->registered);
+	hlist_bl_unlock(bucket);
+}
+
+/**
+ * aop_unregister() - aop_unregister_locked() with interrupts on or off
  * @op: without references; may be unregistered already, or never have been
  *
  * Context: any.
  */
 void aop_unregister(struct aop *op)
 {
-	struct hlist_bl_head *bucket;
 	unsigned long flags;
 
-	if (hlist_bl_unhashed(&op->registered))
-		return;
-	bucket = bucket_of(op->id);
 	local_irq_save(flags);
-	hlist_bl_lock(bucket);
-	hlist_bl_del_init(&op->registered);
-	hlist_bl_unlock(bucket);
+	aop_unregister_locked(op);
 	local_irq_restore(flags);
 }
 

@@ -113,23 +113,6 @@ unlock:
 	spin_unlock(&ctx->wq.lock);
 }
 
-/**
- * aop_ring_ready() - is there something in the ring?
- * @ctx: after AOP_IOC_SETUP
- *
- * Context: ->poll, hence no lock; the head of this file says why that is enough.
- */
-bool aop_ring_ready(struct aop_ctx *ctx)
-{
-	u32 tail = READ_ONCE(ctx->ring->tail);
-	u32 head = READ_ONCE(ctx->head);
-	u32 user = READ_ONCE(*ctx->user_head);
-
-	if (user - head <= tail - head)
-		head = user;
-	return head != tail;
-}
-
 /* ---- memory ------------------------------------------------------------ */
 
 /**

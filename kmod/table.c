@@ -13,37 +13,6 @@
 #include "link.h"
 
 /**
- * aop_links_alloc() - entries for more handles
- * @ctx: whose table
- * @links: filled in: to be given to aop_link_attach() or aop_link_free()
- * @nr: how many
- * @err: when there are less: -ENOSPC when all slots are in use, -EDQUOT over the
- *	user's limit, -ENOMEM
- *
- * Context: may sleep.
- * Return: how many there are.
- */
-u32 aop_links_alloc(struct aop_ctx *ctx, struct aop_link **links, u32 nr, int *err)
-{
-	u32 i, paid = aop_user_charge(ctx->home->user, nr);
-
-	*err = -EDQUOT;
-	for (i = 0; i < paid; i++) {
-		if (!ctx->free) {
-			*err = aop_chunk_add(ctx);
-			if (*err)
-				break;
-			*err = -EDQUOT;
-		}
-		links[i] = ctx->free;
-		ctx->free = links[i]->next;
-	}
-	ctx->nr_used += i;
-	ctx->nr_uncharge += paid - i;
-	return i;
-}
-
-/**
  * aop_link_end_locked() - give up rights; with the right to drive, end the op
  * @run: holds the home lock
  * @link: of it; free afterwards if no right is left
