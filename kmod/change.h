@@ -100,7 +100,7 @@ static __always_inline void __aop_changed(struct aop_run *run, struct aop *op, u
 	}
 	/*
 	 * Last, for those who look without the lock: whoever is told of a change finds
-	 * it in the slot.  Pairs with the acquires in aop_level() and events_of().
+	 * it in the slot.  Pairs with the acquires in aop_level() and aop_level_since().
 	 */
 	smp_store_release(&op->seq, seq);
 	smp_store_release(&op->word, word);	/* as above */

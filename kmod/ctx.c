@@ -19,6 +19,7 @@
 #include <linux/slab.h>
 #include <linux/time_namespace.h>
 
+#include "compat.h"
 #include "internal.h"
 
 /**
@@ -79,6 +80,8 @@ static int ctx_open(struct inode *inode, struct file *file)
 	ctx->home->spare_room = AOP_MAX_SPARE;
 	mutex_init(&ctx->lock);
 	init_waitqueue_head(&ctx->wq);
+	INIT_LIST_HEAD(&ctx->waits);
+	spin_lock_init(&ctx->waits_lock);
 	mmgrab(current->mm);
 	ctx->mm = current->mm;
 	ctx->time_offset = aop_time_offset();
@@ -169,5 +172,8 @@ const struct file_operations aop_ctx_fops = {
 	.compat_ioctl = compat_ptr_ioctl,
 	.mmap = ctx_mmap,
 	.poll = ctx_poll,
+#ifdef AOP_HAVE_URING
+	.uring_cmd = aop_uring_cmd,
+#endif
 	.show_fdinfo = ctx_show_fdinfo,
 };

@@ -12,6 +12,7 @@
  * Locks, in the order they are taken:
  *
  *	aop_ctx.lock	mutex: the handle table of one context
+ *	aop_ctx.waits_lock	spinlock: its waits by io_uring (uring.c)
  *	aop_home.lock	spinlock, irqs off: all ops that one context created, with
  *			their lists of links and hooks.  Two are never held at once
  *	aop_ctx.wq.lock	spinlock: the ready ring of one context
@@ -45,6 +46,7 @@ struct aop;
 struct aop_ctx;
 struct aop_run;
 struct file;
+struct io_uring_cmd;
 struct pid;
 struct poll_table_struct;
 struct seq_file;
@@ -365,6 +367,21 @@ static inline u32 aop_level(const struct aop *op)
 	return ev;
 }
 
+/**
+ * aop_level_since() - aop_level(), AOP_EV_CHANGE included
+ * @op: as there
+ * @seq: the sequence number that the caller has seen
+ */
+static inline u32 aop_level_since(const struct aop *op, u32 seq)
+{
+	u32 events = aop_level(op);
+
+	/* Pairs with the release in changed() and progressed(). */
+	if (smp_load_acquire(&op->seq) != seq)
+		events |= AOP_EV_CHANGE;
+	return events;
+}
+
 void aop_birth(struct aop *op, u64 now, u16 state, s64 result);
 void aop_status_of(const struct aop *op, s64 time_offset, struct aop_status *st);
 
@@ -478,6 +495,8 @@ struct aop_chunk {
  * @free: free entries; under @lock
  * @nr_used: entries in use; under @lock
  * @nr_uncharge: entries freed since @lock was taken
+ * @waits: commands of io_uring that pend; under @waits_lock
+ * @waits_lock: taken before home locks
  * @wq: who polls the context; its lock protects all below
  * @ring: mapped read-only
  * @user_head: mapped writable: whatever the consumer wrote
@@ -497,6 +516,8 @@ struct aop_ctx {
 	struct aop_link *free;
 	u32 nr_used;
 	u32 nr_uncharge;
+	struct list_head waits;
+	spinlock_t waits_lock;	/* see above */
 	wait_queue_head_t wq;
 	struct aop_ring *ring;
 	u32 *user_head;
@@ -597,6 +618,7 @@ s64 aop_time_offset(void);
 void aop_poll_queue(struct file *file, wait_queue_head_t *wq, struct poll_table_struct *wait,
 		    bool *crowded);
 long aop_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
+int aop_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags);
 int aop_fd_attach(struct aop_run *run, struct aop_link *link, struct file *file,
 		  const struct aop_attach_entry *entry);
 

@@ -8,9 +8,16 @@
 #include <linux/uaccess.h>
 
 #include "batch.h"
+#include "compat.h"
 #include "link.h"
 
 /* ---- features and setup ------------------------------------------------ */
+
+#ifdef AOP_HAVE_URING
+#define URING_FEATURE	AOP_FEATURE_URING
+#else
+#define URING_FEATURE	0
+#endif
 
 static long features(void __user *arg)
 {
@@ -22,7 +29,7 @@ static long features(void __user *arg)
 	f = (struct aop_ioc_features) {
 		.size = f.size,
 		.abi = AOP_ABI,
-		.features = AOP_FEATURE_GROUP | AOP_FEATURE_SIGNAL_WAIT,
+		.features = AOP_FEATURE_GROUP | AOP_FEATURE_SIGNAL_WAIT | URING_FEATURE,
 		.max_entries = AOP_MAX_ENTRIES,
 		.max_slots = AOP_MAX_SLOTS,
 		.max_links = AOP_MAX_LINKS,
@@ -141,6 +148,22 @@ static noinline long ioctl_##name##_one(struct aop_ctx *ctx, void __user *arg)	\
 CALL(cancel)
 CALL(detach)
 CALL(modify)
+
+/**
+ * aop_cancel_batch() - request cancels
+ * @ctx: of the calling process, its table locked
+ * @entries: struct aop_cancel_entry, access_ok() throughout
+ * @size: of one
+ * @nr: how many
+ * @done: in: how many to skip; out: how many were handled
+ *
+ * Context: may sleep.
+ * Return: 0, or -EFAULT when user memory ended before the entries did.
+ */
+int aop_cancel_batch(struct aop_ctx *ctx, void __user *entries, u32 size, u32 nr, u32 *done)
+{
+	return aop_entries(ctx, &cancels, entries, size, nr, done);
+}
 
 /* ---- the switch -------------------------------------------------------- */
 

@@ -77,6 +77,7 @@ u64 aop_host_ns(const struct aop_ctx *ctx, u64 ns);
 /* ---- the calls --------------------------------------------------------- */
 
 int aop_signal_batch(struct aop_ctx *ctx, void __user *entries, u32 size, u32 nr, u32 *done);
+int aop_cancel_batch(struct aop_ctx *ctx, void __user *entries, u32 size, u32 nr, u32 *done);
 
 long aop_ioctl_signal(struct aop_ctx *ctx, void __user *arg);
 long aop_ioctl_signal_one(struct aop_ctx *ctx, void __user *arg);

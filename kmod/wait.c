@@ -44,12 +44,7 @@ struct wait_hook {
 
 static u32 events_of(const struct wait_hook *h)
 {
-	u32 events = aop_level(h->op);
-
-	/* Pairs with the release in changed() and progressed(). */
-	if (smp_load_acquire(&h->op->seq) != h->seq)
-		events |= AOP_EV_CHANGE;
-	return events & h->mask;
+	return aop_level_since(h->op, h->seq) & h->mask;
 }
 
 static void wait_changed(struct aop_run *run, struct aop *op, struct aop_hook *hook, u32 events)

@@ -180,6 +180,7 @@ struct aop_ioc_features {
 
 #define AOP_FEATURE_GROUP	0x1	/* AOP_IOC_GROUP */
 #define AOP_FEATURE_SIGNAL_WAIT	0x2	/* signals in AOP_IOC_WAIT */
+#define AOP_FEATURE_URING	0x4	/* AOP_URING_* */
 
 /**
  * struct aop_ioc_setup - once for each open file, before anything is created
@@ -550,5 +551,59 @@ struct aop_ioc_query {
 #define AOP_IOC_ATTACH_ONE	_IOWR(AOP_IOC_TYPE, 7, struct aop_attach_entry)
 #define AOP_IOC_DETACH_ONE	_IOW(AOP_IOC_TYPE, 8, struct aop_detach_entry)
 #define AOP_IOC_MODIFY_ONE	_IOW(AOP_IOC_TYPE, 9, struct aop_modify_entry)
+
+/* ---- commands of io_uring ---------------------------------------------- */
+
+/*
+ * IORING_OP_URING_CMD on a context: cmd_op is one of AOP_URING_*, and the struct that
+ * goes with it stands in cmd.  All other fields but fd, user_data and those that every
+ * request has are 0.  The answer is res: 0 or more, or a negative errno.
+ */
+
+/**
+ * struct aop_uring_wait - wait for one operation (AOP_URING_WAIT)
+ * @handle: with the right to look or to drive
+ * @mask: AOP_EV_* to wait for, any of them
+ * @seq: for AOP_EV_CHANGE: the sequence number that the caller has seen
+ *
+ * res is those of @mask that hold, as in struct aop_wait_entry.
+ */
+struct aop_uring_wait {
+	__aligned_u64 handle;
+	__u32 mask;
+	__u32 seq;
+};
+
+/**
+ * struct aop_uring_batch - many entries (AOP_URING_SIGNAL, AOP_URING_CANCEL)
+ * @entries: pointer to struct aop_signal_entry or struct aop_cancel_entry, which stay
+ *	until the request has completed
+ * @entry_size: size of one of them
+ * @nr: how many, at most AOP_MAX_ENTRIES
+ *
+ * res is how many were handled; each entry has its answer in ret.
+ */
+struct aop_uring_batch {
+	__aligned_u64 entries;
+	__u32 entry_size;
+	__u32 nr;
+};
+
+/**
+ * struct aop_uring_unwait - end waits that pend (AOP_URING_UNWAIT)
+ * @user_data: of the requests; those of all rings on this context
+ * @pad: 0
+ *
+ * They complete with -ECANCELED.  res is how many they are.
+ */
+struct aop_uring_unwait {
+	__aligned_u64 user_data;
+	__aligned_u64 pad;
+};
+
+#define AOP_URING_WAIT		_IO(AOP_IOC_TYPE, 64)	/* struct aop_uring_wait */
+#define AOP_URING_SIGNAL	_IO(AOP_IOC_TYPE, 65)	/* struct aop_uring_batch */
+#define AOP_URING_CANCEL	_IO(AOP_IOC_TYPE, 66)	/* struct aop_uring_batch */
+#define AOP_URING_UNWAIT	_IO(AOP_IOC_TYPE, 67)	/* struct aop_uring_unwait */
 
 #endif /* _UAPI_LINUX_AOP_H */
