@@ -337,7 +337,10 @@ static int on_key(struct loop *loop)
 	int key, ret = 0;
 
 	while (!ret && (key = screen_key()) != -1) {
-		if (key == CTRL_L || key == KEY_RESIZE) {
+		/* What resizeterm() leaves behind says nothing new. */
+		if (key == KEY_RESIZE)
+			continue;
+		if (key == CTRL_L) {
 			screen_resize();
 			continue;
 		}

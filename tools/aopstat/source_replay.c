@@ -7,7 +7,7 @@
  * list --json writes is one as well: an op without a time was told when it changed.
  *
  * Played at a speed, the clock begins with the first event; at once (speed 0), the clock
- * is that of the newest event.
+ * is that of the newest event.  At its end the clock stops.
  */
 #include <errno.h>
 #include <json-c/json.h>
@@ -30,7 +30,7 @@ struct replay {
 	uint64_t began;			/* on our clock; 0: not yet */
 	uint64_t first, last;		/* times in the recording */
 	struct event next;
-	bool have, ready;
+	bool have, ready, ended;
 };
 
 #define to_replay(s)	((struct replay *)(s))
@@ -98,7 +98,7 @@ static uint64_t replay_now(const struct source *s)
 {
 	const struct replay *r = to_replay(s);
 
-	if (!r->began || r->speed <= 0)
+	if (!r->began || r->speed <= 0 || r->ended)
 		return r->last;
 	return r->first + (aop_now() - r->began) * r->speed;
 }
@@ -125,6 +125,7 @@ static int replay_dispatch(struct source *s)
 
 	for (i = 0; i < BUDGET; i++) {
 		ret = read_event(r);
+		r->ended = ret == 1;
 		if (ret == 1 && !r->ready) {
 			/* One that list has written. */
 			r->ready = true;
