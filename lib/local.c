@@ -16,7 +16,7 @@
 
 #define HOMES	64
 
-static struct home homes[HOMES];
+static struct home homes[HOMES] = { [0 ... HOMES - 1] = { .scope = &scope_local } };
 
 static struct home *home_of(const struct op *op)
 {
@@ -142,7 +142,6 @@ static int local_watch(struct op *op, struct watch *w)
 	}
 	look_at_clock(op);
 	lock_take(&h->lock);
-	h->scope = &scope_local;
 	w->home = h;
 	watch_link(op, w);
 	/* Changes that are made without the home's lock come before this, and are seen. */
