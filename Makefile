@@ -115,12 +115,16 @@ check-kcsan: ## all tests on a kernel with KCSAN; builds that first
 man: ## a man page for each function of libaop, build/man/*.3, out of the comments at their definitions
 	@scripts/man build/man
 
-install: lib tools ## library, headers, programs, man pages (those of functions only after "make man")
+install: lib tools ## library, headers, programs with completions, man pages (those of functions only after "make man")
 	@$(MAKE) --no-print-directory $(if $(V),,-s) -C lib install
 	@for t in $(filter-out build/tools/demo,$(filter build/tools/%,$(PROGRAMS))); do \
 		install -D -t $(DESTDIR)$(PREFIX)/bin $$t; done
 	@for m in $(wildcard docs/*.[1-9] build/man/*.3); do \
 		install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man$${m##*.} $$m; done
+	@cd tools/aopstat/completions && share=$(DESTDIR)$(PREFIX)/share && \
+		install -D -m 644 aopstat.bash $$share/bash-completion/completions/aopstat && \
+		install -D -m 644 _aopstat $$share/zsh/site-functions/_aopstat && \
+		install -D -m 644 aopstat.fish $$share/fish/vendor_completions.d/aopstat.fish
 
 modules_install: modules ## the module, below DESTDIR/lib/modules
 	@version=$$(readlink build/$(KERNEL)) && \

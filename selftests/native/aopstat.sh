@@ -11,7 +11,7 @@ top=$(readlink -f ../../..)
 program=${AOPSTAT:-$top/build/tools/aopstat}
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
-export work program
+export work program completions=$top/tools/aopstat/completions
 unset NO_COLOR
 export LC_ALL=C.UTF-8 TERM=dumb
 
@@ -26,11 +26,17 @@ run() {
 	printf '[%d]\n' $?
 }
 
-# What the commands call: the program, and the ids that a filter leaves of the session's first half.
+# What the commands call: the program, the ids that a filter leaves of the session's first half, bash's completion.
 # shellcheck disable=SC2016 # the other shell's
 functions='
 aopstat() { "$program" "$@"; }
-filtered() { head -n 8 session.jsonl | aopstat list --from - --no-header -o id -f "$1"; }'
+filtered() { head -n 8 session.jsonl | aopstat list --from - --no-header -o id -f "$1"; }
+complete_words() {
+	source "$completions/aopstat.bash"
+	COMP_WORDS=(aopstat "$@") COMP_CWORD=$#
+	_aopstat
+	printf "%s\n" "${COMPREPLY[@]}"
+}'
 
 n=0 failed=0
 for golden in *.golden; do

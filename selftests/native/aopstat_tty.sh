@@ -194,7 +194,7 @@ shows "--color" '^q quit'
 keys q
 ended "q" 0
 begin "LC_ALL=C $table"
-shows "ASCII" '########## 100%' 'evil\\x1b\[31m\\x09\\xc3\\xbc'
+shows "ASCII" '########## 100%'
 keys q
 ended "q" 0
 begin "TERM=dumb $table"
@@ -210,9 +210,9 @@ ended "a pipe" 0
 # When the terminal goes, so does aopstat.
 begin "$table"
 shows "the last one" '^q quit'
-exec 3< <(tail -f /dev/null --pid="$(pid_of)")
+pid=$(pid_of)
 tm kill-server
-timeout 20 cat <&3
+timeout 20 tail -f /dev/null --pid="$pid"
 result $? "it ends with its terminal"
 cat "$work"/asan.* 2>/dev/null && result 1 "AddressSanitizer"
 echo "1..$n"
