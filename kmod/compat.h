@@ -52,4 +52,11 @@ static inline void aop_eventfd_signal(struct eventfd_ctx *ctx)
 #define AOP_HAVE_URING
 #endif
 
+/* The attributes of the request that began a dump: where net/genetlink.h is included. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
+#define aop_dump_attrs(cb)	(genl_dumpit_info(cb)->attrs)
+#else
+#define aop_dump_attrs(cb)	(genl_info_dump(cb)->attrs)
+#endif
+
 #endif /* AOP_COMPAT_H */

@@ -407,3 +407,13 @@ void aop_group_shape(const struct aop *op, u32 *members, u32 *need)
 	*members = group ? group->nr : 0;
 	*need = group ? group->need : 0;
 }
+
+/**
+ * aop_group_member() - the id of a member
+ * @op: a group
+ * @index: below the number of its members
+ */
+u64 aop_group_member(const struct aop *op, u32 index)
+{
+	return aop_group_of(op)->members[index].op->id;
+}

@@ -6,10 +6,12 @@
  * All but the lock and the count never changes.
  */
 #include <linux/err.h>
+#include <linux/nsproxy.h>
 #include <linux/pid.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uidgid.h>
+#include <net/net_namespace.h>
 
 #include "internal.h"
 
@@ -37,6 +39,9 @@ struct aop_home *aop_home_create(const struct cred *cred)
 	refcount_set(&home->ref, 1);
 	home->cred = get_cred(cred);
 	home->pid = get_pid(task_tgid(current));
+	/* A task that is exiting has no namespaces any more. */
+	home->net = (current->nsproxy ? current->nsproxy->net_ns : &init_net)->net_cookie;
+	get_task_comm(home->comm, current->group_leader);
 	return home;
 }
 
@@ -55,17 +60,7 @@ void aop_home_put(struct aop_home *home, unsigned int nr)
 	kfree(home);
 }
 
-/**
- * aop_may_by_id() - what the caller may do with an op whose id it knows
- * @op: any
- *
- * Like a file: owner, group or others; a capability in the op's user namespace
- * stands for all of them.  The right to drive is never had by id.
- *
- * Context: process.
- * Return: AOP_MAY_LOOK, AOP_MAY_CANCEL, both or 0.
- */
-u32 aop_may_by_id(const struct aop *op)
+static u32 may(const struct aop *op, bool (*capable)(struct user_namespace *ns, int cap))
 {
 	const struct cred *cred = op->home->cred;
 	u32 mode = op->mode, rights = 0;
@@ -78,8 +73,41 @@ u32 aop_may_by_id(const struct aop *op)
 		rights |= AOP_MAY_LOOK;
 	if (mode & 2)
 		rights |= AOP_MAY_CANCEL;
-	if (rights != (AOP_MAY_LOOK | AOP_MAY_CANCEL) &&
-	    ns_capable(cred->user_ns, CAP_SYS_ADMIN))
+	if (rights != (AOP_MAY_LOOK | AOP_MAY_CANCEL) && capable(cred->user_ns, CAP_SYS_ADMIN))
 		rights = AOP_MAY_LOOK | AOP_MAY_CANCEL;
+	return rights;
+}
+
+/**
+ * aop_may_by_id() - what the caller may do with an op whose id it knows
+ * @op: any
+ *
+ * Like a file: owner, group or others; a capability in the op's user namespace
+ * stands for all of them.  The right to drive is never had by id.
+ *
+ * Context: process.
+ * Return: AOP_MAY_LOOK, AOP_MAY_CANCEL, both or 0.
+ */
+u32 aop_may_by_id(const struct aop *op)
+{
+	return may(op, ns_capable);
+}
+
+/**
+ * aop_may_by_id_as() - the same for somebody else
+ * @op: any
+ * @cred: who
+ *
+ * For lists: that an op is not in it is nothing to be audited.
+ *
+ * Context: process.
+ * Return: as aop_may_by_id().
+ */
+u32 aop_may_by_id_as(const struct aop *op, const struct cred *cred)
+{
+	const struct cred *old = override_creds(cred);
+	u32 rights = may(op, ns_capable_noaudit);
+
+	revert_creds(old);
 	return rights;
 }

@@ -36,6 +36,7 @@
 #include <linux/mutex.h>
 #include <linux/nospec.h>
 #include <linux/refcount.h>
+#include <linux/sched.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
 #include <linux/wait.h>
@@ -90,6 +91,8 @@ void aop_user_uncharge(struct aop_user *user, unsigned int n);
  * @pid: of the opener's process, only to be shown
  * @spare: ops that ended, for the next ones; under @lock.  Each keeps its reference
  * @spare_room: for how many more; under @lock
+ * @net: cookie of its network namespace: netlink does not cross it
+ * @comm: of the opener's process, only to be shown
  */
 struct aop_home {
 	spinlock_t lock;	/* see above */
@@ -99,6 +102,8 @@ struct aop_home {
 	struct pid *pid;
 	struct aop *spare;
 	unsigned int spare_room;
+	u64 net;
+	char comm[TASK_COMM_LEN];
 };
 
 /*
@@ -140,6 +145,16 @@ struct aop_link {
 };
 
 /**
+ * struct aop_news - that an op has changed, see news.c
+ * @node: in one of the lists
+ * @kind: which one; 0: in none
+ */
+struct aop_news {
+	struct list_head node;
+	u8 kind;
+};
+
+/**
  * struct aop - one operation
  * @ref: handles, fds, waiters, groups, an expiring deadline
  * @depth: of groups below it
@@ -165,6 +180,7 @@ struct aop_link {
  * @registered: in the registry
  * @extra: or NULL; never changes
  * @wq: who polls or reads its fds
+ * @news: for those who are told by netlink
  */
 struct aop {
 	refcount_t ref;
@@ -193,6 +209,7 @@ struct aop {
 	struct hlist_bl_node registered;
 	struct aop_extra *extra;
 	wait_queue_head_t wq;
+	struct aop_news news;
 };
 
 /**
@@ -403,6 +420,7 @@ void aop_link_modify_locked(struct aop_run *run, struct aop_link *link, u32 mask
 int aop_hook_locked(struct aop *op, struct aop_hook *hook);
 void aop_unhook_locked(struct aop *op, struct aop_hook *hook);
 u32 aop_may_by_id(const struct aop *op);
+u32 aop_may_by_id_as(const struct aop *op, const struct cred *cred);
 
 /* ---- registry.c: ids --------------------------------------------------- */
 
@@ -414,6 +432,8 @@ void aop_register_locked(struct aop *op);
 void aop_unregister(struct aop *op);
 void aop_unregister_locked(struct aop *op);
 struct aop *aop_find(u64 id);
+struct aop *aop_find_next(u32 *bucket, u64 *id);
+u32 aop_registry_version(void);
 
 /* ---- deadline.c -------------------------------------------------------- */
 
@@ -437,6 +457,7 @@ void aop_group_ask(struct aop *op);
 void aop_group_destroy(struct aop *op);
 void aop_group_fired(struct aop_run *run);
 void aop_group_shape(const struct aop *op, u32 *members, u32 *need);
+u64 aop_group_member(const struct aop *op, u32 index);
 
 /* ---- driver.c: ops that drivers own -------------------------------------- */
 
@@ -621,6 +642,15 @@ long aop_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 int aop_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags);
 int aop_fd_attach(struct aop_run *run, struct aop_link *link, struct file *file,
 		  const struct aop_attach_entry *entry);
+
+/* ---- netlink.c, news.c: what is told to other processes ------------------- */
+
+extern bool aop_news_wanted;
+
+void aop_news_changed(struct aop *op);
+void aop_news_progressed(struct aop *op);
+int aop_netlink_init(void);
+void aop_netlink_exit(void);
 
 /* ---- debugfs.c: counters ------------------------------------------------ */
 

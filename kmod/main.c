@@ -38,11 +38,16 @@ static int __init aop_init(void)
 	ret = aop_driver_init();
 	if (ret)
 		goto op;
-	ret = misc_register(&aop_device);
+	ret = aop_netlink_init();
 	if (ret)
 		goto driver;
+	ret = misc_register(&aop_device);
+	if (ret)
+		goto netlink;
 	aop_debugfs_init();
 	return 0;
+netlink:
+	aop_netlink_exit();
 driver:
 	aop_driver_exit();
 op:
@@ -57,6 +62,7 @@ static void __exit aop_exit(void)
 {
 	aop_debugfs_exit();
 	misc_deregister(&aop_device);
+	aop_netlink_exit();
 	aop_driver_exit();
 	aop_op_exit();
 	aop_registry_exit();

@@ -45,6 +45,7 @@ static void op_construct(void *mem)
 	INIT_HLIST_HEAD(&op->hooks);
 	INIT_HLIST_BL_NODE(&op->registered);
 	init_waitqueue_head(&op->wq);
+	op->news.kind = 0;
 }
 
 /**

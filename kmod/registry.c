@@ -51,6 +51,9 @@ void aop_register_locked(struct aop *op)
 	hlist_bl_lock(bucket);
 	hlist_bl_add_head(&op->registered, bucket);
 	hlist_bl_unlock(bucket);
+	/* After that, see news.c. */
+	if (unlikely(READ_ONCE(aop_news_wanted)))
+		aop_news_changed(op);
 }
 
 /**
@@ -126,6 +129,63 @@ struct aop *aop_find(u64 id)
 	hlist_bl_unlock(bucket);
 	local_irq_restore(flags);
 	return found;
+}
+
+/**
+ * aop_find_next() - walk over all ops
+ * @bucket: 0 at first; where the walk is
+ * @id: 0 at first; of the op before; that of the op found
+ *
+ * By buckets, and in each by id, so that an op which is there from the begin of the
+ * walk to its end is found once, whatever comes and goes meanwhile.
+ *
+ * Context: process.
+ * Return: the op, with a reference, or NULL at the end.
+ */
+struct aop *aop_find_next(u32 *bucket, u64 *id)
+{
+	struct hlist_bl_node *node;
+	struct aop *op, *found;
+
+	while (*bucket < BUCKETS) {
+		struct hlist_bl_head *head = &buckets[*bucket];
+		bool got = false;
+
+		found = NULL;
+		local_irq_disable();
+		hlist_bl_lock(head);
+		hlist_bl_for_each_entry(op, node, head, registered)
+			if (op->id > *id && (!found || op->id < found->id))
+				found = op;
+		if (found) {
+			*id = found->id;
+			/* If not, it is just being freed: on to the next one. */
+			got = refcount_inc_not_zero(&found->ref);
+		}
+		hlist_bl_unlock(head);
+		local_irq_enable();
+		if (got)
+			return found;
+		if (!found) {
+			*id = 0;
+			++*bucket;
+		}
+		cond_resched();
+	}
+	return NULL;
+}
+
+/**
+ * aop_registry_version() - differs when ops came or went meanwhile
+ *
+ * As many as were born, and as many as died: each is known for another purpose, so
+ * counting costs nothing.
+ */
+u32 aop_registry_version(void)
+{
+	u32 born = atomic64_read(&last_id);
+
+	return 2 * born - aop_op_count();
 }
 
 int __init aop_registry_init(void)

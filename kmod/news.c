@@ -1,0 +1,535 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * News: who is told of changes by netlink.
+ *
+ * While there are subscriptions, an op that changes is put on a list, with a
+ * reference, unless it is there already: so changes merge, and nothing is allocated
+ * where an op is signalled.  Work items take the ops off and make messages of what
+ * they are then.
+ *
+ * There are two lists.  Ops on `changed` have a new state or new flags, or are new
+ * themselves; all subscriptions are told at once.  Those on `progressed` have new
+ * details only, which each subscription is told at intervals of its own: a marker in
+ * the list stands behind what it was told of, an op that progresses again moves to
+ * the end, and what all markers have passed is taken off.
+ *
+ * Nothing is missed: a change that does not see `aop_news_wanted` was made in a
+ * section of the op's home lock (or, if the op is new, of the registry's lock) before
+ * the one in which a dump that follows the subscription looks at the op, so the dump
+ * shows it.
+ *
+ * Locks: subs_lock, a mutex, protects subscriptions; only who holds it takes ops off
+ * the lists.  news_lock, a leaf inside the home locks, interrupts off, protects both
+ * lists and aop_news.kind.
+ */
+#include <linux/module.h>
+#include <linux/netlink.h>
+#include <net/net_namespace.h>
+
+#include "compat.h"
+#include "netlink.h"
+
+#define MAX_NEWS	131072		/* ops that wait, at the most: they use memory */
+#define MAX_SUBS	32		/* of one user */
+#define BATCH		512		/* ops in one section of subs_lock */
+#define MIN_INTERVAL	NSEC_PER_MSEC
+
+enum { NEWS_NONE, NEWS_CHANGED, NEWS_PROGRESSED, NEWS_MARKER };
+
+/**
+ * struct aop_sub - one subscription
+ * @node: in subs
+ * @net: of the socket, which pins it until it tells us of its end
+ * @portid: of the socket
+ * @reader: who
+ * @filter: which ops
+ * @interval: ns between news of progress
+ * @due: when it may be told of progress again
+ * @event: number of the last message, sent or lost
+ * @behind: messages were lost, and no later one has said so yet
+ * @marker: in progressed
+ * @skb: messages to send; NULL but in a section of subs_lock
+ */
+struct aop_sub {
+	struct list_head node;
+	struct net *net;
+	u32 portid;
+	struct aop_reader reader;
+	struct aop_filter filter;
+	u64 interval;
+	u64 due;
+	u64 event;
+	bool behind;
+	struct aop_news marker;
+	struct sk_buff *skb;
+};
+
+/* Not a static branch: any user may subscribe, and may not make us patch code for it. */
+bool aop_news_wanted __read_mostly;
+
+static DEFINE_MUTEX(subs_lock);
+static LIST_HEAD(subs);
+
+static DEFINE_SPINLOCK(news_lock);
+static LIST_HEAD(changed);
+static LIST_HEAD(progressed);
+static unsigned int nr_news;
+static u64 overflowed;		/* for how many ops there was no room */
+
+static void changed_work(struct work_struct *work);
+static void progress_work(struct work_struct *work);
+static DECLARE_WORK(changed_item, changed_work);
+static DECLARE_DELAYED_WORK(progress_item, progress_work);
+
+/* ---- where ops change ---------------------------------------------------- */
+
+/* Puts it on a list, and says whether that list was empty. */
+static bool put_on(struct aop *op, u8 kind)
+{
+	struct list_head *list = kind == NEWS_CHANGED ? &changed : &progressed;
+	bool first = list_empty(list);
+
+	if (op->news.kind != NEWS_NONE) {
+		list_move_tail(&op->news.node, list);
+	} else if (nr_news < MAX_NEWS) {
+		aop_get(op);
+		nr_news++;
+		list_add_tail(&op->news.node, list);
+	} else {
+		overflowed++;
+		return true;
+	}
+	op->news.kind = kind;
+	return first;
+}
+
+/**
+ * aop_news_changed() - tell subscribers of an op that is new, or has another state or flags
+ * @op: the caller has a reference
+ *
+ * Context: any, home locks may be held.
+ */
+void aop_news_changed(struct aop *op)
+{
+	unsigned long flags;
+	bool first = false;
+
+	spin_lock_irqsave(&news_lock, flags);
+	if (op->news.kind != NEWS_CHANGED)
+		first = put_on(op, NEWS_CHANGED);
+	spin_unlock_irqrestore(&news_lock, flags);
+	if (first)
+		queue_work(aop_wq, &changed_item);
+}
+
+/**
+ * aop_news_progressed() - tell subscribers of an op that has new details
+ * @op: the caller has a reference
+ *
+ * Context: any, home locks may be held.
+ */
+void aop_news_progressed(struct aop *op)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&news_lock, flags);
+	if (op->news.kind != NEWS_CHANGED)
+		put_on(op, NEWS_PROGRESSED);
+	spin_unlock_irqrestore(&news_lock, flags);
+	/* While it is queued this is one atomic operation. */
+	queue_delayed_work(aop_wq, &progress_item, 1);
+}
+
+/* ---- sending: subs_lock is held ------------------------------------------ */
+
+static void send(struct aop_sub *sub)
+{
+	struct sk_buff *skb = sub->skb;
+
+	if (!skb)
+		return;
+	sub->skb = NULL;
+	/* Lost: the socket's reader gets -ENOBUFS, and the numbers have a gap. */
+	genlmsg_unicast(sub->net, skb, sub->portid);
+}
+
+static bool make_room(struct aop_sub *sub)
+{
+	if (!sub->skb)
+		sub->skb = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
+	return sub->skb;
+}
+
+/* A message without an op: it only says that there is a gap before it. */
+static void tell_behind(struct aop_sub *sub)
+{
+	void *header;
+
+	if (!make_room(sub))
+		return;
+	header = genlmsg_put(sub->skb, 0, 0, &aop_family, 0, AOP_CMD_CHANGED);
+	if (header && !nla_put_u64_64bit(sub->skb, AOP_A_EVENT, sub->event + 1, AOP_A_PAD)) {
+		sub->event++;
+		sub->behind = false;
+		genlmsg_end(sub->skb, header);
+	} else if (header) {
+		genlmsg_cancel(sub->skb, header);
+	}
+	send(sub);
+}
+
+static void tell(struct aop_sub *sub, struct aop *op)
+{
+	struct aop_message m = { .cmd = AOP_CMD_CHANGED };
+
+	if (!aop_filter_match(&sub->filter, &sub->reader, op) ||
+	    !aop_reader_may(&sub->reader, op))
+		return;
+	m.event = ++sub->event;
+	if (sub->skb && !aop_message_put(sub->skb, &sub->reader, op, &m))
+		return;
+	send(sub);
+	if (!make_room(sub) || aop_message_put(sub->skb, &sub->reader, op, &m))
+		sub->behind = true;
+}
+
+static void take_off(struct aop *op)
+{
+	list_del(&op->news.node);
+	op->news.kind = NEWS_NONE;
+	nr_news--;
+}
+
+static struct aop *next_changed(void)
+{
+	struct aop *op;
+
+	spin_lock_irq(&news_lock);
+	op = list_first_entry_or_null(&changed, struct aop, news.node);
+	if (op)
+		take_off(op);
+	spin_unlock_irq(&news_lock);
+	return op;
+}
+
+static void send_all(void)
+{
+	struct aop_sub *sub;
+	u64 lost;
+
+	spin_lock_irq(&news_lock);
+	lost = overflowed;
+	overflowed = 0;
+	spin_unlock_irq(&news_lock);
+	list_for_each_entry(sub, &subs, node) {
+		sub->event += lost;
+		if (lost || sub->behind)
+			tell_behind(sub);
+		send(sub);
+	}
+}
+
+static void changed_work(struct work_struct *work)
+{
+	unsigned int nr = 0;
+	struct aop_sub *sub;
+	struct aop *op;
+
+	mutex_lock(&subs_lock);
+	while (nr++ < BATCH && (op = next_changed())) {
+		list_for_each_entry(sub, &subs, node)
+			tell(sub, op);
+		aop_put(op);
+	}
+	send_all();
+	mutex_unlock(&subs_lock);
+	if (nr > BATCH)
+		queue_work(aop_wq, work);
+}
+
+/* ---- progress: subs_lock is held ----------------------------------------- */
+
+/* The next op before the end that a subscription is to be told of, with a reference. */
+static struct aop *step(struct aop_sub *sub, struct aop_news *end)
+{
+	struct list_head *pos;
+	struct aop *op = NULL;
+
+	spin_lock_irq(&news_lock);
+	for (pos = sub->marker.node.next; pos != &end->node; pos = pos->next) {
+		struct aop_news *news = list_entry(pos, struct aop_news, node);
+
+		if (news->kind == NEWS_MARKER)
+			continue;
+		list_move(&sub->marker.node, pos);
+		op = container_of(news, struct aop, news);
+		aop_get(op);
+		break;
+	}
+	spin_unlock_irq(&news_lock);
+	return op;
+}
+
+/* The first op that every subscription was told of, off the list, or NULL. */
+static struct aop *next_told(void)
+{
+	struct aop_news *news;
+	struct aop *op = NULL;
+
+	spin_lock_irq(&news_lock);
+	news = list_first_entry_or_null(&progressed, struct aop_news, node);
+	if (news && news->kind != NEWS_MARKER) {
+		op = container_of(news, struct aop, news);
+		take_off(op);
+	}
+	spin_unlock_irq(&news_lock);
+	return op;
+}
+
+/* Is there an op that a subscription was not told of, before an end? */
+static bool has_progress(struct aop_sub *sub, struct aop_news *end)
+{
+	struct list_head *pos, *last = end ? &end->node : &progressed;
+	bool ret = false;
+
+	spin_lock_irq(&news_lock);
+	for (pos = sub->marker.node.next; pos != last && !ret; pos = pos->next)
+		ret = list_entry(pos, struct aop_news, node)->kind != NEWS_MARKER;
+	spin_unlock_irq(&news_lock);
+	return ret;
+}
+
+/* The markers of those that were told all there was are behind the end. */
+static void tell_progress(struct aop_sub *sub, struct aop_news *end)
+{
+	struct aop *op;
+
+	while ((op = step(sub, end))) {
+		tell(sub, op);
+		aop_put(op);
+		cond_resched();
+	}
+	spin_lock_irq(&news_lock);
+	list_move(&sub->marker.node, &end->node);
+	spin_unlock_irq(&news_lock);
+}
+
+static void progress_work(struct work_struct *work)
+{
+	/* What progresses again meanwhile is for the next time. */
+	struct aop_news end = { .kind = NEWS_MARKER };
+	u64 now = ktime_get_ns(), least = S64_MAX / 2, next = S64_MAX;
+	struct aop_sub *sub;
+	struct aop *op;
+
+	mutex_lock(&subs_lock);
+	spin_lock_irq(&news_lock);
+	list_add_tail(&end.node, &progressed);
+	spin_unlock_irq(&news_lock);
+	list_for_each_entry(sub, &subs, node)
+		if (sub->due <= now && has_progress(sub, &end)) {
+			tell_progress(sub, &end);
+			sub->due = now + sub->interval;
+		}
+	spin_lock_irq(&news_lock);
+	list_del(&end.node);
+	spin_unlock_irq(&news_lock);
+	while ((op = next_told()))
+		aop_put(op);
+	send_all();
+	list_for_each_entry(sub, &subs, node) {
+		least = min(least, sub->interval);
+		if (has_progress(sub, NULL))
+			next = min(next, sub->due);
+	}
+	mutex_unlock(&subs_lock);
+	/* Queued already it cannot be queued sooner for a subscription that has nothing yet. */
+	if (next != S64_MAX)
+		queue_delayed_work(aop_wq, &progress_item,
+				   nsecs_to_jiffies(min(max(next, now) - now, least)) + 1);
+}
+
+/* ---- subscriptions ------------------------------------------------------- */
+
+static struct aop_sub *find(const struct net *net, u32 portid)
+{
+	struct aop_sub *sub;
+
+	list_for_each_entry(sub, &subs, node)
+		if (sub->portid == portid && net_eq(sub->net, net))
+			return sub;
+	return NULL;
+}
+
+static bool too_many(const struct aop_reader *reader)
+{
+	struct aop_sub *sub;
+	unsigned int nr = 0;
+
+	list_for_each_entry(sub, &subs, node)
+		nr += uid_eq(sub->reader.opener->euid, reader->opener->euid);
+	return nr >= MAX_SUBS;
+}
+
+static struct aop_sub *begin(struct net *net, u32 portid)
+{
+	struct aop_sub *sub;
+
+	/* The socket does not hold the module: each subscription does. */
+	if (!try_module_get(THIS_MODULE))
+		return NULL;
+	sub = kzalloc(sizeof(*sub), AOP_GFP);
+	if (!sub) {
+		module_put(THIS_MODULE);
+		return NULL;
+	}
+	sub->net = net;
+	sub->portid = portid;
+	sub->marker.kind = NEWS_MARKER;
+	list_add_tail(&sub->node, &subs);
+	spin_lock_irq(&news_lock);
+	list_add_tail(&sub->marker.node, &progressed);
+	spin_unlock_irq(&news_lock);
+	WRITE_ONCE(aop_news_wanted, true);
+	return sub;
+}
+
+/**
+ * aop_subscribe() - tell a socket of changes, or change of which
+ * @net: of the socket
+ * @portid: of the socket
+ * @reader: taken over if this succeeds
+ * @filter: copied
+ * @interval: ns between news of progress
+ *
+ * Context: may sleep.
+ * Return: 0; -EDQUOT when the user has too many; -ENOMEM.
+ */
+int aop_subscribe(struct net *net, u32 portid, struct aop_reader *reader,
+		  const struct aop_filter *filter, u64 interval)
+{
+	struct aop_sub *sub;
+	int ret = 0;
+
+	mutex_lock(&subs_lock);
+	sub = find(net, portid);
+	if (sub)
+		aop_reader_exit(&sub->reader);
+	else if (too_many(reader))
+		ret = -EDQUOT;
+	else
+		sub = begin(net, portid);
+	if (sub) {
+		sub->reader = *reader;
+		sub->filter = *filter;
+		sub->interval = clamp_t(u64, interval, MIN_INTERVAL, S64_MAX / 2);
+		sub->due = 0;
+		mod_delayed_work(aop_wq, &progress_item, 0);
+	} else if (!ret) {
+		ret = -ENOMEM;
+	}
+	mutex_unlock(&subs_lock);
+	return ret;
+}
+
+/**
+ * aop_unsubscribe() - tell a socket no more
+ * @net: of the socket
+ * @portid: of the socket
+ *
+ * Context: may sleep.
+ * Return: 0; -ENOENT when it is told nothing.
+ */
+int aop_unsubscribe(struct net *net, u32 portid)
+{
+	struct aop_sub *sub;
+
+	mutex_lock(&subs_lock);
+	sub = find(net, portid);
+	if (sub) {
+		list_del(&sub->node);
+		spin_lock_irq(&news_lock);
+		list_del(&sub->marker.node);
+		spin_unlock_irq(&news_lock);
+		WRITE_ONCE(aop_news_wanted, !list_empty(&subs));
+	}
+	mutex_unlock(&subs_lock);
+	if (!sub)
+		return -ENOENT;
+	/* What it alone waited for comes off the lists. */
+	queue_work(aop_wq, &changed_item);
+	mod_delayed_work(aop_wq, &progress_item, 0);
+	aop_reader_exit(&sub->reader);
+	kfree(sub);
+	module_put(THIS_MODULE);
+	return 0;
+}
+
+/**
+ * aop_sub_lock() - let a subscription be sent nothing for the moment
+ * @net: of the socket
+ * @portid: of the socket
+ *
+ * What is sent by others until aop_sub_unlock() is newer than all it was told.
+ *
+ * Context: may sleep.
+ * Return: the subscription, or NULL, and then nothing is held.
+ */
+struct aop_sub *aop_sub_lock(struct net *net, u32 portid)
+{
+	struct aop_sub *sub;
+
+	mutex_lock(&subs_lock);
+	sub = find(net, portid);
+	if (!sub)
+		mutex_unlock(&subs_lock);
+	return sub;
+}
+
+/**
+ * aop_sub_unlock() - undo aop_sub_lock()
+ * @sub: what it has returned
+ */
+void aop_sub_unlock(struct aop_sub *sub)
+{
+	if (sub)
+		mutex_unlock(&subs_lock);
+}
+
+/**
+ * aop_sub_event() - number of the last event of a subscription
+ * @sub: locked
+ */
+u64 aop_sub_event(const struct aop_sub *sub)
+{
+	return sub->event;
+}
+
+/* A socket is closed.  All kinds of them come here. */
+static int socket_gone(struct notifier_block *nb, unsigned long what, void *data)
+{
+	const struct netlink_notify *n = data;
+
+	if (what == NETLINK_URELEASE && n->protocol == NETLINK_GENERIC &&
+	    READ_ONCE(aop_news_wanted))
+		aop_unsubscribe(n->net, n->portid);
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block sockets = {
+	.notifier_call = socket_gone,
+};
+
+/* Cannot fail. */
+void __init aop_news_init(void)
+{
+	netlink_register_notifier(&sockets);
+}
+
+/* No op and no subscription is left, but work items may still be about to see that. */
+void aop_news_exit(void)
+{
+	netlink_unregister_notifier(&sockets);
+	cancel_work_sync(&changed_item);
+	cancel_delayed_work_sync(&progress_item);
+}
