@@ -13,9 +13,6 @@
 #include <liburing.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "loop.h"
 
@@ -31,7 +28,6 @@ enum { IO_CALLED, IO_POLLED };		/* io->state */
 
 struct uring {
 	struct io_uring ring;
-	bool enabled;
 	struct source *sources;
 	uint64_t last_number;
 	struct uring *next_sqpoll;	/* sqpoll_lock */
@@ -46,27 +42,12 @@ static struct uring *of(struct aop_loop *l)
 	return l->engine_data;
 }
 
-/* The thread that gets here first is the one that the ring knows. */
-static void enable(struct uring *u)
-{
-	if (unlikely(!u->enabled))
-		/* Debian's liburing 2.3 does not export io_uring_enable_rings(). */
-		u->enabled = !syscall(SYS_io_uring_register, u->ring.ring_fd,
-				      IORING_REGISTER_ENABLE_RINGS, NULL, 0);
-}
-
-static void submit(struct uring *u)
-{
-	enable(u);
-	io_uring_submit(&u->ring);
-}
-
 static struct io_uring_sqe *get_sqe(struct uring *u)
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
 
 	while (unlikely(!sqe)) {
-		submit(u);
+		io_uring_submit(&u->ring);
 		if (u->ring.flags & IORING_SETUP_SQPOLL)
 			io_uring_sqring_wait(&u->ring);
 		sqe = io_uring_get_sqe(&u->ring);
@@ -261,7 +242,7 @@ static void uring_remove(struct aop_loop *l, struct source *s)
 	io_uring_prep_poll_remove(sqe, s->number << 2 | TAG_SOURCE);
 	set_tag(sqe, 0, TAG_NOBODY);
 	/* Its descriptor may be closed now. */
-	submit(u);
+	io_uring_submit(&u->ring);
 }
 
 static void source_ready(struct aop_loop *l, uint64_t number, bool more)
@@ -292,8 +273,8 @@ static void uring_flush(struct aop_loop *l)
 {
 	struct uring *u = of(l);
 
-	if (io_uring_sq_ready(&u->ring) || !u->enabled)
-		submit(u);
+	if (io_uring_sq_ready(&u->ring))
+		io_uring_submit(&u->ring);
 }
 
 /* Submit, and wait for one completion. */
@@ -303,7 +284,6 @@ static int enter(struct aop_loop *l, int64_t timeout)
 	struct __kernel_timespec t;
 	struct io_uring_cqe *cqe;
 
-	enable(u);
 	if (!timeout) {
 		if (uring_ready(l) || !(u->ring.flags & IORING_SETUP_TASKRUN_FLAG))
 			return io_uring_submit_and_get_events(&u->ring);
@@ -363,7 +343,6 @@ static int open_sqpoll(struct uring *u, unsigned int entries)
 	if (!ret) {
 		u->next_sqpoll = sqpoll_rings;
 		sqpoll_rings = u;
-		u->enabled = true;
 	}
 	lock_drop(&sqpoll_lock);
 	return ret;
@@ -372,12 +351,12 @@ static int open_sqpoll(struct uring *u, unsigned int entries)
 static int open_ring(struct uring *u, unsigned int entries)
 {
 	/*
-	 * One thread submits, and completions are worked on when it asks for them: nobody
-	 * is interrupted.  Since 6.1; it is enabled by the thread that runs the loop.
+	 * Completions are worked on when the thread enters the kernel, without an
+	 * interrupt: 5.19.  Not IORING_SETUP_DEFER_TASKRUN: it would tie the ring to one
+	 * thread, and its descriptor could not be waited for by others.
 	 */
 	struct io_uring_params p = {
-		.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
-			 IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_R_DISABLED |
+		.flags = IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
 			 IORING_SETUP_CQSIZE,
 		.cq_entries = 4 * entries,
 	};
@@ -390,7 +369,6 @@ static int open_ring(struct uring *u, unsigned int entries)
 	ret = io_uring_queue_init_params(entries, &u->ring, &p);
 	if (ret)
 		return ret;
-	u->enabled = true;
 	/* Waits with a time limit, and completions that are not lost: 5.11. */
 	if ((p.features & (IORING_FEAT_EXT_ARG | IORING_FEAT_NODROP)) ==
 	    (IORING_FEAT_EXT_ARG | IORING_FEAT_NODROP))
@@ -413,6 +391,7 @@ static int uring_open(struct aop_loop *l, const struct aop_loop_opts *o)
 		return ret;
 	}
 	l->engine_data = u;
+	l->sqpoll = o->flags & AOP_SQPOLL;
 	return 0;
 }
 

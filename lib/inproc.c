@@ -24,11 +24,12 @@ static int set_deadline(struct op *op, const struct aop_opts *o)
 	if (o->loop) {
 		struct keeper *k = (struct keeper *)o->loop;
 
-		op->alarm = k->arm(k, op, at);
-		if (!op->alarm)
-			return -ENOMEM;
+		/* arm() sets op->alarm: it may go off before it returns. */
 		op->flags |= OP_ALARM;
-		return 0;
+		if (k->arm(k, op, at))
+			return 0;
+		op->flags &= ~OP_ALARM;
+		return -ENOMEM;
 	}
 	op->deadline = at;
 	op->flags |= OP_DEADLINE;

@@ -619,27 +619,29 @@ static void door_opened(struct source *s)
  */
 int aop_loop_fd(struct aop_loop *l)
 {
-	int ret;
+	int ret, fd = l->engine->fd(l);
 
-	if (!l->embedded) {
-		l->alarm.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-		if (l->alarm.fd < 0)
-			return -errno;
-		l->alarm.edge = true;
-		l->alarm.ready = alarm_went_off;
-		l->alarm_at = WHEEL_NEVER;
-		ret = l->engine->add(l, &l->alarm);
-		if (ret < 0) {
-			close(l->alarm.fd);
-			return ret;
-		}
-		l->embedded = true;
-		if (!l->running) {
-			l->engine->flush(l);
-			arrange(l);
-		}
+	if (l->embedded || fd < 0)
+		return fd;
+	l->alarm.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (l->alarm.fd < 0)
+		return -errno;
+	l->alarm.edge = true;
+	l->alarm.ready = alarm_went_off;
+	l->alarm_at = WHEEL_NEVER;
+	/* From now on the engine is asked each time: door and alarm make it readable. */
+	ret = loop_add_source(l, &l->alarm);
+	if (ret < 0) {
+		close(l->alarm.fd);
+		l->alarm.fd = -1;
+		return ret;
 	}
-	return l->engine->fd(l);
+	l->embedded = true;
+	if (!l->running) {
+		l->engine->flush(l);
+		arrange(l);
+	}
+	return fd;
 }
 
 /**
@@ -819,6 +821,7 @@ int aop_loop_open(struct aop_loop **l, const struct aop_loop_opts *opts)
 	loop->asked_on = o.flags & AOP_ANY_THREAD ? &loop->exec : AOP_INLINE;
 	loop->exec.submit = exec_on_loop;
 	loop->stop.run = run_stop;
+	alarms_open(loop);
 	loop->alarm.fd = -1;
 	atomic_init(&loop->thread, self());
 	atomic_init(&loop->posted, ASLEEP);
@@ -859,7 +862,8 @@ no_door:
  * waits.  Work that was posted and has not run does not run.  Contexts are removed.
  *
  * No other thread may use the loop any more, but for posts that have returned or been
- * run; watches on its executor must be gone.  Not from a callback of the loop.
+ * run; watches on its executor must be gone, and ops over whose deadline it keeps.  Not
+ * from a callback of the loop.
  */
 void aop_loop_close(struct aop_loop *l)
 {
@@ -874,11 +878,12 @@ void aop_loop_close(struct aop_loop *l)
 	ios_close(l);
 	signals_close(l);
 	timers_close(l);
+	alarms_close(l);
 	/* Who still rings the door. */
 	while (atomic_load_explicit(&l->rung, memory_order_acquire) != l->stats.wakes)
 		sched_yield();
 	if (l->alarm.fd >= 0) {
-		l->engine->remove(l, &l->alarm);
+		loop_remove_source(l, &l->alarm);
 		close(l->alarm.fd);
 	}
 	l->engine->remove(l, &l->door);
@@ -893,11 +898,11 @@ void aop_loop_close(struct aop_loop *l)
  *
  * Any thread, signal handlers too.
  *
- * Return: "io_uring" or "epoll".
+ * Return: "io_uring", "io_uring, SQPOLL", or "epoll".
  */
 const char *aop_loop_engine(const struct aop_loop *l)
 {
-	return l->engine->name;
+	return l->sqpoll ? "io_uring, SQPOLL" : l->engine->name;
 }
 
 /**

@@ -63,7 +63,17 @@ struct loop_stats {
 	uint64_t turns, sleeps, work, events, timers, wakes;
 };
 
+/* Deadlines that others put into our care (alarm.c). */
+struct loop_alarms {
+	struct lock lock;
+	_Atomic uint32_t ended;		/* that went off */
+	struct loop_alarm *spare[2];	/* of private ops; of local ones: lock */
+	struct loop_alarm *left;	/* by other threads: lock */
+	struct aop_work work;
+};
+
 struct aop_loop {
+	struct keeper keeper;		/* first: what struct aop_opts leads to */
 	/* the thread's */
 	struct loop_fifo queue[LOOP_QUEUES];
 	_Atomic(const void *) thread;
@@ -91,10 +101,12 @@ struct aop_loop {
 	int refused;			/* why it is not io_uring */
 	bool spin;			/* looking before a sleep pays */
 	bool closing;
+	bool sqpoll;			/* engine */
 	uint8_t unpolled;		/* turns since the engine was asked */
 	struct aop_work stop;
 	struct aop_exec exec;
 	struct signals *signals;
+	struct loop_alarms alarms;
 	int64_t (*clock)(void *data);
 	void (*advance)(void *data, int64_t until);
 	void *data;
@@ -269,6 +281,12 @@ _Static_assert(sizeof(struct timer) <= sizeof(struct aop_timer), "struct timer")
 
 void timer_begin(struct aop_loop *l, struct timer *tm, int64_t when, int64_t result);
 void timers_close(struct aop_loop *l);
+
+/* ---- deadlines of ops (alarm.c) --------------------------------------------- */
+
+void alarms_open(struct aop_loop *l);
+void alarms_close(struct aop_loop *l);
+bool alarm_is(const struct wheel_node *n);
 
 /* ---- input and output (io.c) --------------------------------------------- */
 

@@ -59,6 +59,9 @@ void timers_close(struct aop_loop *l)
 
 	while ((n = wheel_any(&l->wheel))) {
 		wheel_del(&l->wheel, n);
+		assert_that(!alarm_is(n), "a loop is closed that keeps the deadline of an op");
+		if (alarm_is(n))
+			continue;
 		tm = container_of(n, struct timer, node);
 		l->alive--;
 		if (l->asked_on)

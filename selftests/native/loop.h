@@ -33,12 +33,17 @@
 	ASSERT_STREQ(variant->engine, aop_loop_engine(loop));				\
 } while (0)
 
-/* valgrind is slow. */
-static inline int loop_rounds(int n)
+static inline bool loop_under_valgrind(void)
 {
 	const char *v = getenv("AOP_NATIVE");
 
-	return v && !strcmp(v, "memcheck") ? (n + 19) / 20 : n;
+	return v && !strcmp(v, "memcheck");
+}
+
+/* ... which is slow. */
+static inline int loop_rounds(int n)
+{
+	return loop_under_valgrind() ? (n + 19) / 20 : n;
 }
 
 /* Time that passes on command. */

@@ -142,7 +142,9 @@ TEST_F(io, write_all)
 		have += n;
 	}
 	EXPECT_EQ(len, aop_loop_get(self->loop, w));
-	EXPECT_EQ(0, memcmp(in, out, len));
+	/* valgrind does not see what the kernel writes for io_uring. */
+	if (!loop_under_valgrind())
+		EXPECT_EQ(0, memcmp(in, out, len));
 	free(in);
 	free(out);
 }
@@ -279,6 +281,8 @@ TEST_F(io, out_of_descriptors)
 	socklen_t len = sizeof(a.sun_family);
 	int s, c, fd;
 
+	if (loop_under_valgrind())
+		SKIP(return, "valgrind keeps descriptors back");
 	s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	c = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	ASSERT_EQ(0, bind(s, (struct sockaddr *)&a, len));
@@ -339,8 +343,9 @@ TEST_F(io, bad_input)
 	EXPECT_EQ(-EINVAL, aop_result(aop_sigwait(self->loop, io, SIGKILL)));
 	EXPECT_EQ(-EINVAL, aop_result(aop_sigwait(self->loop, io, 0)));
 	EXPECT_EQ(-EINVAL, aop_result(aop_sigwait(self->loop, io, 1000)));
-	EXPECT_EQ(-EFAULT, aop_loop_get(self->loop, aop_send(self->loop, io, self->sv[0],
-							     (void *)1, 9, 0)));
+	if (!loop_under_valgrind())
+		EXPECT_EQ(-EFAULT, aop_loop_get(self->loop, aop_send(self->loop, io, self->sv[0],
+								     (void *)1, 9, 0)));
 	EXPECT_EQ(-EBADF, aop_loop_get(self->loop, aop_recv(self->loop, io, 999, self->buf, 1,
 							    0)));
 	EXPECT_EQ(-EBADF, aop_loop_get(self->loop, aop_ready(self->loop, io, 999, POLLIN)));
@@ -498,6 +503,8 @@ TEST_F(io, F6_child)
 {
 	int fd, status;
 
+	if (loop_under_valgrind())
+		SKIP(return, "valgrind does not know pidfd_open()");
 	fd = child(7);
 	ASSERT_LE(0, fd);
 	status = aop_loop_get(self->loop, aop_child(self->loop, &self->io[0], fd));

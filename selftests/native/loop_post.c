@@ -1,0 +1,673 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Work, waking and embedding of a loop, on both engines: F8, F13, F17, W5, W6, W9, W10, M9.
+ */
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stdatomic.h>
+#include <stddef.h>
+
+#include "loop.h"
+
+FIXTURE(post) {
+	struct aop_loop *loop;
+};
+
+LOOP_VARIANTS(post);
+
+FIXTURE_SETUP(post)
+{
+	LOOP_OPEN(self->loop);
+}
+
+FIXTURE_TEARDOWN(post)
+{
+	aop_loop_close(self->loop);
+}
+
+static struct aop_loop_stats stats_of(struct aop_loop *l)
+{
+	struct aop_loop_stats s = { .size = sizeof(s) };
+
+	aop_loop_stats(l, &s);
+	return s;
+}
+
+static bool readable(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	return poll(&p, 1, 0) == 1;
+}
+
+struct note {
+	struct aop_work w;
+	int number;
+	int *order;
+	int *n;
+};
+
+static void note(struct aop_work *w)
+{
+	struct note *x = (struct note *)w;
+
+	x->order[(*x->n)++] = x->number;
+}
+
+TEST_F(post, F13_runs_in_order_and_once)
+{
+	int order[11], n = 0, i;
+	struct note x[10] = { 0 };
+
+	for (i = 0; i < 10; i++) {
+		x[i] = (struct note){ .w.run = note, .number = i, .order = order, .n = &n };
+		EXPECT_EQ(0, aop_loop_post(self->loop, &x[i].w));
+		EXPECT_EQ(1, aop_loop_post(self->loop, &x[i].w));
+	}
+	EXPECT_EQ(0, n);
+	EXPECT_EQ(0, aop_loop_run(self->loop, AOP_RUN_ALL));
+	ASSERT_EQ(10, n);
+	for (i = 0; i < 10; i++)
+		EXPECT_EQ(i, order[i]);
+	/* It may be posted again. */
+	EXPECT_EQ(0, aop_loop_post(self->loop, &x[0].w));
+	EXPECT_EQ(1, aop_loop_run(self->loop, AOP_RUN_READY));
+	EXPECT_EQ(11, n);
+}
+
+/* One wake-up write however many signals. */
+TEST_F(post, F13_coalesces)
+{
+	int order[100], n = 0, i;
+	struct note x[100] = { 0 };
+	struct aop_loop_stats s;
+
+	aop_loop_run(self->loop, AOP_RUN_READY);
+	s = stats_of(self->loop);
+	for (i = 0; i < 100; i++) {
+		x[i] = (struct note){ .w.run = note, .number = i, .order = order, .n = &n };
+		EXPECT_EQ(0, aop_loop_post(self->loop, &x[i].w));
+	}
+	EXPECT_EQ(0, aop_loop_run(self->loop, AOP_RUN_ALL));
+	EXPECT_EQ(100, n);
+	EXPECT_EQ(s.wakes + 1, stats_of(self->loop).wakes);
+}
+
+TEST_F(post, bad_input)
+{
+	struct aop_loop_opts o = { .size = sizeof(o) };
+	struct aop_work w = { 0 };
+	struct aop_loop *l = (void *)1;
+
+	EXPECT_EQ(-EINVAL, aop_loop_post(self->loop, NULL));
+	EXPECT_EQ(-EINVAL, aop_loop_post(NULL, &w));
+	EXPECT_EQ(-EINVAL, aop_loop_post(self->loop, &w));
+	EXPECT_EQ(-EINVAL, aop_loop_add(self->loop, NULL));
+	EXPECT_EQ(-EINVAL, aop_loop_add(self->loop, AOP_LOCAL));
+	EXPECT_EQ(-ENOENT, aop_loop_remove(self->loop, NULL));
+	aop_loop_close(NULL);
+	o.flags = 0x40;
+	EXPECT_EQ(-EINVAL, aop_loop_open(&l, &o));
+	EXPECT_EQ(NULL, l);
+	o.flags = AOP_EPOLL | AOP_URING;
+	EXPECT_EQ(-EINVAL, aop_loop_open(&l, &o));
+	o.flags = AOP_EPOLL | AOP_SQPOLL;
+	EXPECT_EQ(-EINVAL, aop_loop_open(&l, &o));
+	o.flags = 0;
+	o.advance = fake_advance;
+	EXPECT_EQ(-EINVAL, aop_loop_open(&l, &o));
+	o.advance = NULL;
+	o.entries = 1 << 20;
+	EXPECT_EQ(-EINVAL, aop_loop_open(&l, &o));
+	o.size = 1;
+	EXPECT_EQ(-EINVAL, aop_loop_open(&l, &o));
+}
+
+static void run_again(struct aop_work *w)
+{
+	struct note *x = (struct note *)w;
+
+	x->number = aop_loop_run((struct aop_loop *)x->order, AOP_RUN_ONCE);
+}
+
+TEST_F(post, not_inside_itself)
+{
+	struct note x = { .w.run = run_again, .order = (int *)self->loop };
+
+	aop_loop_post(self->loop, &x.w);
+	aop_loop_run(self->loop, AOP_RUN_ALL);
+	EXPECT_EQ(-EDEADLK, x.number);
+}
+
+struct yields {
+	struct aop_work w;
+	struct aop_loop *loop;
+	int n;
+};
+
+static void yield(struct aop_work *w)
+{
+	struct yields *y = (struct yields *)w;
+
+	y->n++;
+	aop_loop_post(y->loop, w);
+}
+
+/* F10: work that never ends does not keep timers from expiring. */
+TEST_F(post, F10_budget)
+{
+	struct yields y = { .w.run = yield, .loop = self->loop };
+	struct aop_timer t;
+
+	aop_loop_post(self->loop, &y.w);
+	EXPECT_EQ(0, aop_loop_get(self->loop, aop_sleep(self->loop, &t, AOP_MS(2))));
+	EXPECT_LT(0, y.n);
+	EXPECT_LT(0, aop_loop_run(self->loop, AOP_RUN_READY));
+	aop_loop_stop(self->loop);
+	EXPECT_EQ(1, aop_loop_run(self->loop, AOP_RUN_FOREVER));
+}
+
+/* ---- from other threads ------------------------------------------------------ */
+
+struct poster {
+	struct aop_loop *loop;
+	struct aop_work w;
+	_Atomic int written;		/* before each post */
+	int seen;			/* by the loop */
+	int rounds, runs;
+	pthread_t thread;
+};
+
+static void receive(struct aop_work *w)
+{
+	struct poster *p = (struct poster *)((char *)w - offsetof(struct poster, w));
+
+	p->runs++;
+	p->seen = atomic_load_explicit(&p->written, memory_order_relaxed);
+	if (p->seen == p->rounds)
+		aop_loop_stop(p->loop);
+}
+
+static void *post_rounds(void *arg)
+{
+	struct poster *p = arg;
+	int i;
+
+	for (i = 1; i <= p->rounds; i++) {
+		atomic_store_explicit(&p->written, i, memory_order_relaxed);
+		aop_loop_post(p->loop, &p->w);
+		if (!(i % 64))
+			sched_yield();
+	}
+	return NULL;
+}
+
+/*
+ * What was written before a post is seen by a run after it: the last one above all, or
+ * this waits for ever.
+ */
+TEST_F(post, F13_no_post_is_lost)
+{
+	struct poster p = { .loop = self->loop, .w.run = receive };
+	int i, starts = loop_rounds(60);
+
+	for (i = 0; i < starts; i++) {
+		p.rounds = 1 + i * 37 % 500;
+		p.written = 0;
+		p.runs = 0;
+		ASSERT_EQ(0, pthread_create(&p.thread, NULL, post_rounds, &p));
+		ASSERT_EQ(1, aop_loop_run(self->loop, AOP_RUN_FOREVER));
+		pthread_join(p.thread, NULL);
+		EXPECT_EQ(p.rounds, p.seen);
+		EXPECT_GE(p.rounds, p.runs);
+		/* A post may have come after the stop. */
+		aop_loop_run(self->loop, AOP_RUN_READY);
+	}
+}
+
+static void *end_it(void *arg)
+{
+	aop_done(arg, 42);
+	return NULL;
+}
+
+/* W6: an op that another thread ends calls back on the loop, and wakes it. */
+TEST_F(post, W6_ended_elsewhere)
+{
+	int i, rounds = loop_rounds(100);
+	struct aop op;
+	pthread_t t;
+
+	for (i = 0; i < rounds; i++) {
+		ASSERT_EQ(0, aop_init(&op, AOP_LOCAL));
+		ASSERT_EQ(0, pthread_create(&t, NULL, end_it, aop_owner(&op)));
+		ASSERT_EQ(42, aop_loop_get(self->loop, &op));
+		pthread_join(t, NULL);
+	}
+}
+
+/* A loop that is closed right after the work that was posted has run. */
+TEST_F(post, close_races_with_the_door)
+{
+	struct aop_loop_opts o = { .size = sizeof(o), .flags = variant->flags };
+	int i, rounds = loop_rounds(100);
+	struct aop_loop *l;
+	struct aop op;
+	pthread_t t;
+
+	for (i = 0; i < rounds; i++) {
+		ASSERT_EQ(0, aop_loop_open(&l, &o));
+		ASSERT_EQ(0, aop_init(&op, AOP_LOCAL));
+		ASSERT_EQ(0, pthread_create(&t, NULL, end_it, aop_owner(&op)));
+		ASSERT_EQ(42, aop_loop_get(l, &op));
+		aop_loop_close(l);
+		pthread_join(t, NULL);
+	}
+}
+
+static void *cancel_it(void *arg)
+{
+	aop_cancel(arg, -EINTR);
+	return NULL;
+}
+
+/* With AOP_ANY_THREAD others may cancel what was begun, and it is ended by the loop. */
+TEST_F(post, C1_cancelled_from_another_thread)
+{
+	int i, rounds = loop_rounds(100);
+	int64_t n;
+	struct aop_timer timer;
+	pthread_t t;
+
+	if (!(variant->flags & AOP_ANY_THREAD))
+		SKIP(return, "its ops are this thread's");
+	for (i = 0; i < rounds; i++) {
+		aop_sleep(self->loop, &timer, i % 2 ? AOP_SEC(1000) : AOP_US(20));
+		ASSERT_EQ(0, pthread_create(&t, NULL, cancel_it, &timer.op));
+		n = aop_loop_get(self->loop, &timer.op);
+		pthread_join(t, NULL);
+		EXPECT_TRUE(n == -EINTR || (!n && !(i % 2)));
+	}
+	EXPECT_EQ(0, aop_loop_run(self->loop, AOP_RUN_ALL));
+}
+
+static void *stop_it(void *arg)
+{
+	aop_loop_stop(arg);
+	return NULL;
+}
+
+TEST_F(post, stop)
+{
+	struct aop_timer t;
+	pthread_t th;
+
+	aop_sleep(self->loop, &t, AOP_SEC(1000));
+	ASSERT_EQ(0, pthread_create(&th, NULL, stop_it, self->loop));
+	EXPECT_EQ(1, aop_loop_run(self->loop, AOP_RUN_FOREVER));
+	pthread_join(th, NULL);
+	aop_loop_stop(self->loop);
+	EXPECT_EQ(1, aop_loop_run(self->loop, AOP_RUN_ALL));
+	aop_loop_stop(self->loop);
+	EXPECT_EQ(-ECANCELED, aop_loop_get(self->loop, &t.op));
+	EXPECT_FALSE(aop_is_final(&t.op));
+	aop_cancel(&t.op, 0);
+	EXPECT_EQ(0, aop_loop_run(self->loop, AOP_RUN_ALL));
+}
+
+static struct aop_loop *stop_by_signal;
+
+static void on_signal(int signo)
+{
+	(void)signo;
+	aop_loop_stop(stop_by_signal);
+}
+
+TEST_F(post, stop_from_a_signal_handler)
+{
+	struct sigaction sa = { .sa_handler = on_signal };
+
+	stop_by_signal = self->loop;
+	sigaction(SIGALRM, &sa, NULL);
+	alarm(1);
+	EXPECT_EQ(1, aop_loop_run(self->loop, AOP_RUN_FOREVER));
+}
+
+struct opener {
+	uint32_t flags;
+	struct aop_loop *loop;
+	int ret;
+};
+
+static void *open_it(void *arg)
+{
+	struct aop_loop_opts o = { .size = sizeof(o) };
+	struct opener *op = arg;
+
+	o.flags = op->flags;
+	op->ret = aop_loop_open(&op->loop, &o);
+	return NULL;
+}
+
+/* F8: opened here, run there. */
+TEST_F(post, F8_opened_in_another_thread)
+{
+	struct opener o = { .flags = variant->flags };
+	struct aop_timer t;
+	pthread_t th;
+
+	ASSERT_EQ(0, pthread_create(&th, NULL, open_it, &o));
+	pthread_join(th, NULL);
+	ASSERT_EQ(0, o.ret);
+	EXPECT_LE(0, aop_loop_run(o.loop, AOP_RUN_READY));
+	EXPECT_EQ(0, aop_loop_get(o.loop, aop_sleep(o.loop, &t, 1000)));
+	aop_loop_close(o.loop);
+}
+
+/* ---- M9: deadlines of ops -------------------------------------------------------- */
+
+TEST_F(post, M9_ends_an_op_in_this_thread)
+{
+	struct aop_ctx *where[] = { AOP_PRIVATE, AOP_LOCAL };
+	struct aop op, other;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(0, aop_init_with(&op, where[i], AOP_OPTS(.deadline = AOP_MS(1),
+								   .loop = self->loop)));
+		ASSERT_EQ(0, aop_init_with(&other, where[i], AOP_OPTS(.deadline = AOP_SEC(1000),
+								      .loop = self->loop)));
+		ASSERT_EQ(0, aop_start(aop_owner(&op)));
+		while (!aop_is_final(&op))
+			aop_loop_run(self->loop, AOP_RUN_ONCE);
+		EXPECT_EQ(-ETIMEDOUT, aop_result(&op));
+		EXPECT_TRUE(aop_status(&op).flags & AOP_F_SYSTEM);
+		/* M10: the owner has not let go. */
+		EXPECT_FALSE(aop_is_over(&op));
+		EXPECT_EQ(-EALREADY, aop_done(aop_owner(&op), 1));
+		EXPECT_TRUE(aop_is_over(&op));
+		/* One that ends in time is not heard of again. */
+		EXPECT_EQ(0, aop_done(aop_owner(&other), 1));
+		EXPECT_EQ(-1, aop_loop_next(self->loop));
+		EXPECT_EQ(1, aop_drop(&op));
+		EXPECT_EQ(1, aop_drop(&other));
+	}
+}
+
+struct race {
+	struct aop_loop *loop;
+	int rounds, done, late;
+	_Atomic bool over;
+};
+
+/* Begins ops with a deadline that another thread's loop keeps, and ends them about then. */
+static void *race_with_deadline(void *arg)
+{
+	struct race *r = arg;
+	struct aop op;
+	int i, ret;
+
+	for (i = 0; i < r->rounds; i++) {
+		ret = aop_init_with(&op, AOP_LOCAL, AOP_OPTS(.deadline = AOP_US(1 + i % 50),
+							     .loop = r->loop));
+		if (ret || aop_start(aop_owner(&op)) < 0) {
+			r->late += !ret;
+			aop_drop(&op);
+			continue;
+		}
+		if (i % 3 == 1)
+			ret = aop_wait(&op, AOP_SEC(100));
+		else if (i % 3 == 2)
+			usleep(i % 50);
+		ret = aop_done(aop_owner(&op), 1);
+		r->done += !ret;
+		r->late += ret == -EALREADY;
+		aop_drop(&op);
+	}
+	r->over = true;
+	aop_loop_stop(r->loop);
+	return NULL;
+}
+
+TEST_F(post, M9_races_with_the_end_in_another_thread)
+{
+	struct race r = { .loop = self->loop, .rounds = loop_rounds(1500) };
+	pthread_t t;
+
+	ASSERT_EQ(0, pthread_create(&t, NULL, race_with_deadline, &r));
+	while (!r.over)
+		ASSERT_LE(0, aop_loop_run(self->loop, AOP_RUN_FOREVER));
+	pthread_join(t, NULL);
+	EXPECT_EQ(r.rounds, r.done + r.late);
+	EXPECT_LT(0, r.late);
+	aop_loop_run(self->loop, AOP_RUN_READY);
+	EXPECT_EQ(-1, aop_loop_next(self->loop));
+}
+
+/* ---- in somebody else's loop ----------------------------------------------------- */
+
+TEST_F(post, W10_fd_is_readable_for_timers)
+{
+	struct aop_timer t;
+	struct pollfd p = { .fd = aop_loop_fd(self->loop), .events = POLLIN };
+
+	ASSERT_LE(0, p.fd);
+	EXPECT_EQ(p.fd, aop_loop_fd(self->loop));
+	aop_loop_dispatch(self->loop);
+	EXPECT_FALSE(readable(p.fd));
+	aop_sleep(self->loop, &t, AOP_MS(2));
+	while (!aop_is_over(&t.op)) {
+		ASSERT_TRUE(poll(&p, 1, -1) == 1 || errno == EINTR);
+		ASSERT_LE(0, aop_loop_dispatch(self->loop));
+	}
+	aop_loop_dispatch(self->loop);
+	EXPECT_FALSE(readable(p.fd));
+	/* A sooner one begun while the alarm is set for a later one */
+	aop_sleep(self->loop, &t, AOP_SEC(1000));
+	aop_loop_dispatch(self->loop);
+	ASSERT_EQ(0, aop_timer_sooner(&t, AOP_MS(1)));
+	while (!aop_is_over(&t.op)) {
+		ASSERT_TRUE(poll(&p, 1, -1) == 1 || errno == EINTR);
+		ASSERT_LE(0, aop_loop_dispatch(self->loop));
+	}
+}
+
+TEST_F(post, W10_fd_is_readable_for_files)
+{
+	struct pollfd p = { .fd = aop_loop_fd(self->loop), .events = POLLIN };
+	struct aop_io io;
+	char buf[9];
+	int sv[2];
+
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
+	aop_loop_dispatch(self->loop);
+	aop_recv(self->loop, &io, sv[0], buf, 9, 0);
+	aop_loop_dispatch(self->loop);
+	aop_loop_dispatch(self->loop);
+	EXPECT_FALSE(readable(p.fd));
+	ASSERT_EQ(1, write(sv[1], "x", 1));
+	while (!aop_is_over(&io.op)) {
+		ASSERT_TRUE(poll(&p, 1, -1) == 1 || errno == EINTR);
+		ASSERT_LE(0, aop_loop_dispatch(self->loop));
+	}
+	EXPECT_EQ(1, aop_result(&io.op));
+	/* Begun outside: the foreign loop is told that there is something to submit. */
+	aop_recv(self->loop, &io, sv[0], buf, 9, 0);
+	aop_cancel(&io.op, 0);
+	while (!aop_is_over(&io.op)) {
+		ASSERT_TRUE(poll(&p, 1, -1) == 1 || errno == EINTR);
+		ASSERT_LE(0, aop_loop_dispatch(self->loop));
+	}
+	close(sv[0]);
+	close(sv[1]);
+}
+
+/* In epoll, level- and edge-triggered: what another thread posts, and what is left over. */
+TEST_F(post, W10_epoll_in_epoll)
+{
+	struct poster p = { .loop = self->loop, .w.run = receive, .rounds = 300 };
+	uint32_t how[] = { EPOLLIN, EPOLLIN | EPOLLET };
+	struct epoll_event ev;
+	unsigned int i;
+	int ep;
+
+	for (i = 0; i < 2; i++) {
+		ep = epoll_create1(EPOLL_CLOEXEC);
+		ev.events = how[i];
+		ASSERT_EQ(0, epoll_ctl(ep, EPOLL_CTL_ADD, aop_loop_fd(self->loop), &ev));
+		p.written = 0;
+		p.seen = 0;
+		ASSERT_EQ(0, pthread_create(&p.thread, NULL, post_rounds, &p));
+		while (p.seen != p.rounds) {
+			/* Completions of io_uring may interrupt it, as signals do. */
+			if (epoll_wait(ep, &ev, 1, -1) < 0) {
+				ASSERT_EQ(EINTR, errno);
+				continue;
+			}
+			ASSERT_LE(0, aop_loop_dispatch(self->loop));
+		}
+		pthread_join(p.thread, NULL);
+		aop_loop_dispatch(self->loop);
+		close(ep);
+	}
+}
+
+TEST_F(post, budget_is_announced)
+{
+	struct aop_loop_opts o = { .size = sizeof(o), .flags = variant->flags, .budget = 2 };
+	int order[5], n = 0, i, turns = 0;
+	struct note x[5] = { 0 };
+	struct aop_loop *l;
+
+	ASSERT_EQ(0, aop_loop_open(&l, &o));
+	ASSERT_LE(0, aop_loop_fd(l));
+	for (i = 0; i < 5; i++) {
+		x[i] = (struct note){ .w.run = note, .number = i, .order = order, .n = &n };
+		aop_loop_post(l, &x[i].w);
+	}
+	while (readable(aop_loop_fd(l))) {
+		aop_loop_dispatch(l);
+		EXPECT_EQ(turns < 2 ? 2 * turns + 2 : 5, n);
+		turns++;
+	}
+	EXPECT_EQ(5, n);
+	aop_loop_close(l);
+}
+
+/* ---- W9: many ops, one that ends ------------------------------------------------- */
+
+TEST_F(post, W9_one_turn_for_one_event)
+{
+	enum { N = 64 };
+	struct aop_io io[N];
+	int sv[N][2], i;
+	char buf[N];
+	struct aop_loop_stats before, after;
+
+	for (i = 0; i < N; i++) {
+		ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, sv[i]));
+		aop_recv(self->loop, &io[i], sv[i][0], &buf[i], 1, 0);
+	}
+	for (i = 0; i < 3; i++)
+		aop_loop_run(self->loop, AOP_RUN_READY);
+	before = stats_of(self->loop);
+	EXPECT_EQ(N, before.alive);
+	ASSERT_EQ(1, write(sv[33][1], "x", 1));
+	EXPECT_EQ(1, aop_loop_run(self->loop, AOP_RUN_ONCE));
+	after = stats_of(self->loop);
+	EXPECT_EQ(before.turns + 1, after.turns);
+	EXPECT_EQ(before.events + 1, after.events);
+	EXPECT_TRUE(aop_is_over(&io[33].op));
+	for (i = 0; i < N; i++) {
+		aop_cancel(&io[i].op, 0);
+		close(sv[i][1]);
+	}
+	EXPECT_EQ(0, aop_loop_run(self->loop, AOP_RUN_ALL));
+	for (i = 0; i < N; i++)
+		close(sv[i][0]);
+}
+
+/* ---- F17: io_uring is refused ------------------------------------------------------ */
+
+static int refuse_io_uring(int err)
+{
+	struct sock_filter f[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | err),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog p = { .len = 4, .filter = f };
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		return -errno;
+	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &p) ? -errno : 0;
+}
+
+/* The harness runs each test in a process of its own. */
+static void refused(struct __test_metadata *_metadata, int err)
+{
+	struct aop_loop_opts o = { .size = sizeof(o) };
+	struct aop_timer t;
+	struct aop_loop *l;
+
+	ASSERT_EQ(0, refuse_io_uring(err));
+	ASSERT_EQ(0, aop_loop_open(&l, NULL));
+	EXPECT_STREQ("epoll", aop_loop_engine(l));
+	EXPECT_EQ(-err, aop_loop_refused(l));
+	EXPECT_EQ(0, aop_loop_get(l, aop_sleep(l, &t, 1000)));
+	aop_loop_close(l);
+	/* Who insists is told. */
+	o.flags = AOP_URING;
+	EXPECT_EQ(-err, aop_loop_open(&l, &o));
+	EXPECT_EQ(NULL, l);
+	o.flags = AOP_EPOLL;
+	ASSERT_EQ(0, aop_loop_open(&l, &o));
+	EXPECT_EQ(0, aop_loop_refused(l));
+	aop_loop_close(l);
+}
+
+TEST(F17_forbidden)
+{
+	refused(_metadata, EPERM);
+}
+
+TEST(F17_unknown_to_the_kernel)
+{
+	refused(_metadata, ENOSYS);
+}
+
+TEST(F17_sqpoll)
+{
+	struct aop_loop_opts o = { .size = sizeof(o), .flags = AOP_URING | AOP_SQPOLL };
+	struct aop_loop *l[2];
+	struct aop_timer t;
+	struct aop_io io[2];
+	int i, ret, sv[2];
+	char buf[2];
+
+	ret = aop_loop_open(&l[0], &o);
+	if (ret == -EPERM || ret == -ENOSYS)
+		SKIP(return, "io_uring is refused");
+	ASSERT_EQ(0, ret);
+	ASSERT_EQ(0, aop_loop_open(&l[1], &o));
+	EXPECT_STREQ("io_uring, SQPOLL", aop_loop_engine(l[0]));
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
+	for (i = 0; i < 2; i++) {
+		aop_recv(l[i], &io[i], sv[i], &buf[i], 1, 0);
+		ASSERT_EQ(0, aop_loop_get(l[i], aop_sleep(l[i], &t, 1000)));
+	}
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(1, write(sv[!i], "x", 1));
+	for (i = 0; i < 2; i++)
+		EXPECT_EQ(1, aop_loop_get(l[i], &io[i].op));
+	aop_loop_close(l[0]);
+	aop_recv(l[1], &io[1], sv[1], &buf[1], 1, 0);
+	aop_cancel(&io[1].op, 0);
+	EXPECT_EQ(-ECANCELED, aop_loop_get(l[1], &io[1].op));
+	aop_loop_close(l[1]);
+}
+
+TEST_HARNESS_MAIN
