@@ -4,6 +4,7 @@
  * what must not happen.  Raw calls only.
  */
 #include "behave.h"
+#include "slow.h"
 
 #include <sys/epoll.h>
 #include <sys/resource.h>
@@ -95,7 +96,7 @@ static void detach_many(struct abi_ctx *c, const struct aop_attach_entry *e, uns
 
 /* ---- wakes --------------------------------------------------------------- */
 
-#define RACES	5000
+#define RACES	rounds(5000)
 
 struct poller {
 	unsigned int met;
@@ -530,11 +531,11 @@ TEST_F(brk, K8_no_limit_is_no_limit)
 TEST_F(brk, K8_groups_that_are_gone_take_no_room)
 {
 	uint64_t h = new_running(&self->a, 0), g;
-	unsigned int i;
+	int i;
 	int ret = 0;
 
 	ASSERT_NE(0, h);
-	for (i = 0; i < 20000 && !ret; i++) {
+	for (i = 0; i < rounds(20000) && !ret; i++) {
 		ret = abi_group(&self->a, &h, 1, 1, 0, 0, &g);
 		if (!ret)
 			ret = abi_detach(&self->a, g, 0);

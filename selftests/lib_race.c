@@ -7,8 +7,9 @@
 #include <limits.h>
 
 #include "lib.h"
+#include "slow.h"
 
-#define ROUNDS	1500
+#define ROUNDS	rounds(1500)
 
 FIXTURE(race) {
 	struct aop_ctx *ctx;

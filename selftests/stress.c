@@ -28,6 +28,7 @@
 #include <sys/wait.h>
 
 #include "stress_driver.h"
+#include "slow.h"
 
 #define STEPS		400000
 
@@ -257,7 +258,7 @@ int main(int argc, char **argv)
 	uint64_t seed, rng;
 	char byte;
 
-	steps = argc > 1 ? strtoul(argv[1], NULL, 0) : STEPS;
+	steps = argc > 1 ? strtoul(argv[1], NULL, 0) : rounds(STEPS);
 	seed = argc > 2 ? strtoull(argv[2], NULL, 0) : abi_now() % 1000000007;
 	printf("stress: seed %llu, %u steps\n", (unsigned long long)seed, steps);
 	fflush(stdout);
@@ -293,7 +294,7 @@ int main(int argc, char **argv)
 	printf("stress: %u operations, %u ended by their owners, %u by others before them\n",
 	       sh->serials, first, late);
 	printf("stress: %u ends seen, %u processes killed\n", sh->seen, kills);
-	if (!sh->seen || !first || (steps >= STEPS && (!late || !kills)))
+	if (!sh->seen || !first || (steps >= (uint32_t)rounds(STEPS) && (!late || !kills)))
 		complain("nothing happened");
 	printf("stress: %s\n", sh->wrong ? "FAILED" : "passed");
 	return !!sh->wrong;

@@ -4,6 +4,7 @@
  * signal_wait.c, epoll in epoll.c.
  */
 #include "behave.h"
+#include "slow.h"
 
 #include <sys/epoll.h>
 
@@ -64,7 +65,7 @@ TEST_F(wait, W2_what_is_final_returns_at_once)
 	EXPECT_EQ(AOP_EV_CHANGE, e.events);
 }
 
-#define ROUNDS	1500
+#define ROUNDS	rounds(1500)
 
 struct echo {
 	struct abi_ctx *c;
