@@ -10,8 +10,16 @@
 #include "batch.h"
 #include "link.h"
 
+/* Who runs as the creator did needs no capabilities. */
+static __always_inline u32 may_by_id(const struct aop *op)
+{
+	if (likely((op->mode & 0600) == 0600 && uid_eq(current_euid(), op->home->cred->euid)))
+		return AOP_MAY_LOOK | AOP_MAY_CANCEL;
+	return aop_may_by_id(op);
+}
+
 static __always_inline int attach_by_id(struct aop_run *run, struct aop_link *link,
-			const struct aop_attach_entry *e)
+					const struct aop_attach_entry *e)
 {
 	struct aop *op = aop_find(e->id);
 	u32 may, want = e->rights;
@@ -19,7 +27,7 @@ static __always_inline int attach_by_id(struct aop_run *run, struct aop_link *li
 
 	if (!op)
 		return -ENOENT;
-	may = aop_may_by_id(op);
+	may = may_by_id(op);
 	if (!want)
 		want = may;
 	if (!(may & AOP_MAY_LOOK))
@@ -39,7 +47,7 @@ static __always_inline int attach_by_id(struct aop_run *run, struct aop_link *li
 }
 
 static noinline int attach_by_fd(struct aop_run *run, struct aop_link *link,
-			const struct aop_attach_entry *e)
+				 const struct aop_attach_entry *e)
 {
 	struct file *file = fget(e->fd);
 	int ret;
@@ -53,8 +61,8 @@ static noinline int attach_by_fd(struct aop_run *run, struct aop_link *link,
 	return ret;
 }
 
-static __always_inline void attach_chunk(struct aop_ctx *ctx, struct aop_run *run, void *entries,
-					 u32 nr)
+static __always_inline u32 attach_chunk(struct aop_ctx *ctx, struct aop_run *run, void *entries,
+					u32 nr)
 {
 	struct aop_link *links[AOP_RUN_LINKS] AOP_UNINIT;
 	struct aop_attach_entry *e = entries;
@@ -85,6 +93,7 @@ static __always_inline void attach_chunk(struct aop_ctx *ctx, struct aop_run *ru
 	}
 	while (used < got)
 		aop_link_free(links[used++]);
+	return 0;
 }
 
 /* The right to drive, if it came with this, is gone: the op fails. */

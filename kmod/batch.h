@@ -26,8 +26,8 @@
 /**
  * struct aop_batch_kind - what a batch is made of
  * @one: carries out one entry and returns what goes into its ret; or NULL
- * @chunk: or this: carries out entries and sets their rets, which are 0 before; the table
- *	mutex is held, the run has begun
+ * @chunk: or this: carries out entries and sets their rets, which are 0 before, and
+ *	returns all of them ORed, unless @out; the table mutex is held, the run has begun
  * @undo: takes back an entry whose answer could not be written after all, or NULL
  * @words: of 8 bytes in the first version of an entry
  * @ret: where ret is, counted in u32
@@ -35,7 +35,7 @@
  */
 struct aop_batch_kind {
 	int (*one)(struct aop_ctx *ctx, struct aop_run *run, const void *entry);
-	void (*chunk)(struct aop_ctx *ctx, struct aop_run *run, void *entries, u32 nr);
+	u32 (*chunk)(struct aop_ctx *ctx, struct aop_run *run, void *entries, u32 nr);
 	void (*undo)(struct aop_ctx *ctx, struct aop_run *run, void *entry);
 	u32 words;
 	u32 ret;
@@ -83,15 +83,8 @@ fault:
 static __always_inline u32 aop_answer_entries(const struct aop_batch_kind *kind, u64 *buf,
 					      u64 __user *user, u32 stride, u32 nr)
 {
-	u32 i = 0, w, bad = 0;
+	u32 i = 0, w;
 
-	/* Without anything to be told, user memory need not be opened. */
-	if (!kind->out) {
-		for (w = 0; w < nr; w++)
-			bad |= ((u32 *)buf)[w * kind->words * 2 + kind->ret];
-		if (!bad)
-			return nr;
-	}
 	if (!user_access_begin(user, (size_t)nr * stride * 8))
 		return 0;
 	for (; i < nr; i++) {
@@ -130,15 +123,20 @@ static __always_inline u32 aop_fetch_odd_entry(const struct aop_batch_kind *kind
 	return 1;
 }
 
-static __always_inline void aop_carry_out(struct aop_ctx *ctx, const struct aop_batch_kind *kind,
-					  struct aop_run *run, u64 *buf, u32 nr)
+/* Returns 0 if no entry has got anything but 0. */
+static __always_inline u32 aop_carry_out(struct aop_ctx *ctx, const struct aop_batch_kind *kind,
+					 struct aop_run *run, u64 *buf, u32 nr)
 {
-	if (!kind->one) {
-		kind->chunk(ctx, run, buf, nr);
-		return;
+	u32 ret, any = 0;
+
+	if (kind->chunk)
+		return kind->chunk(ctx, run, buf, nr);
+	for (; nr--; buf += kind->words) {
+		ret = kind->one(ctx, run, buf);
+		((u32 *)buf)[kind->ret] = ret;
+		any |= ret;
 	}
-	for (; nr--; buf += kind->words)
-		((s32 *)buf)[kind->ret] = kind->one(ctx, run, buf);
+	return any;
 }
 
 /**
@@ -162,7 +160,7 @@ static __always_inline int aop_entries(struct aop_ctx *ctx, const struct aop_bat
 
 	while (*done < nr) {
 		u64 __user *user = entries + (size_t)*done * size;
-		u32 want, got, told;
+		u32 want, got, told, any;
 		s32 odd = 0;
 
 		if (likely(!odd_size)) {
@@ -175,9 +173,12 @@ static __always_inline int aop_entries(struct aop_ctx *ctx, const struct aop_bat
 		}
 		if (got && !odd) {
 			aop_run_begin(&run);
-			aop_carry_out(ctx, kind, &run, buf, got);
+			any = aop_carry_out(ctx, kind, &run, buf, got);
 			aop_run_end(&run);
-			told = aop_answer_entries(kind, buf, user, size / 8, got);
+			/* With nothing to be told, user memory need not be opened. */
+			told = got;
+			if (kind->out || unlikely(any))
+				told = aop_answer_entries(kind, buf, user, size / 8, got);
 			if (unlikely(told < got)) {
 				/* What cannot be taken back has been handled. */
 				*done += kind->undo ? told : got;

@@ -26,6 +26,7 @@ static __always_inline void __aop_birth(struct aop *op, u64 id, u64 now, u16 sta
 	op->depth = 0;
 	op->nr_links = 0;
 	op->watchers = 0;
+	op->exported = false;
 	op->seq = aop_seq_start & ~1u;
 	op->word = aop_word(state, AOP_FINAL(state) ? AOP_F_OVER : 0);
 	op->reason = state == AOP_CANCELLED ? result : 0;
@@ -56,11 +57,16 @@ static __always_inline struct aop *__aop_reuse_locked(struct aop_home *home)
 static __always_inline void aop_run_queue(struct aop_run *run, struct aop_link *link)
 {
 	struct aop_ctx *ctx = link->ctx;
+	unsigned int nr = run->nr;
 
-	if (run->nr && (run->ctx != ctx || run->nr == AOP_RUN_LINKS))
-		aop_run_flush(run);
-	run->ctx = ctx;
-	run->ready[run->nr++] = link;
+	if (unlikely(run->ctx != ctx || nr == AOP_RUN_LINKS)) {
+		if (nr)
+			aop_run_flush(run);
+		nr = 0;
+		run->ctx = ctx;
+	}
+	run->ready[nr++] = link;
+	run->nr = nr;
 }
 
 /* A run reads the clock once, if at all, and may come later to an op than others did. */
@@ -107,7 +113,7 @@ static __always_inline void __aop_changed(struct aop_run *run, struct aop *op, u
 	if (unlikely(!hlist_empty(&op->hooks)))
 		aop_run_hooks(run, op, events);
 	/* All of them, exclusive ones too: what became readable stays so for each. */
-	if ((events & AOP_EV_FINAL) && wq_has_sleeper(&op->wq))
+	if ((events & AOP_EV_FINAL) && unlikely(op->exported) && wq_has_sleeper(&op->wq))
 		__wake_up(&op->wq, TASK_NORMAL, 0, poll_to_key(EPOLLIN | EPOLLRDNORM));
 	if (unlikely(READ_ONCE(aop_news_wanted)))
 		aop_news_changed(op);

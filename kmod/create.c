@@ -75,10 +75,7 @@ static int make(struct aop_ctx *ctx, struct aop_run *run, struct aop *op,
 static __always_inline void publish(struct aop_run *run, struct aop_link *link, struct aop *op,
 				    struct aop_create_entry *e, u8 rights)
 {
-	/* Cannot fail: nobody else can have joined it before it can be found. */
-	int ret = aop_link_attach(run, link, op, rights, e->mask, e->data);
-
-	WARN_ON_ONCE(ret);
+	__aop_link_first(run, link, op, rights, e->mask, e->data);
 	aop_register_locked(op);
 	e->handle = aop_handle(link);
 	e->id = op->id;
@@ -125,8 +122,8 @@ static noinline u32 make_all(struct aop_ctx *ctx, struct aop_run *run, struct ao
 	return got;
 }
 
-static __always_inline void create_chunk(struct aop_ctx *ctx, struct aop_run *run, void *entries,
-					 u32 nr)
+static __always_inline u32 create_chunk(struct aop_ctx *ctx, struct aop_run *run, void *entries,
+					u32 nr)
 {
 	struct aop_create_entry *e = entries;
 	struct aop_link *links[MAX_CHUNK] AOP_UNINIT;
@@ -169,6 +166,7 @@ static __always_inline void create_chunk(struct aop_ctx *ctx, struct aop_run *ru
 		publish(run, links[used], ops[used], &e[i], AOP_MAY_ALL);
 		used++;
 	}
+	return 0;
 }
 
 static void create_undo(struct aop_ctx *ctx, struct aop_run *run, void *entry)

@@ -167,6 +167,7 @@ struct aop_news {
  * @hooks: waiters and groups
  * @watchers: handles, fds and groups that may look
  * @mode: who may attach by id
+ * @exported: it has, or had, a descriptor: somebody may sleep on @wq
  * @seq: of the newest change
  * @word: state and flags, as in struct aop_status
  * @reason: of the cancel
@@ -196,6 +197,7 @@ struct aop {
 	struct hlist_head hooks;
 	u32 watchers;
 	u16 mode;
+	bool exported;
 	u32 seq;
 	u32 word;
 	s32 reason;
@@ -274,6 +276,7 @@ static __always_inline void aop_run_begin(struct aop_run *run)
 {
 	run->home = NULL;
 	run->now = 0;
+	run->ctx = NULL;
 	run->nr = 0;
 	run->dead = NULL;
 	init_llist_head(&run->fired);
@@ -337,7 +340,6 @@ int aop_alloc_extra(struct aop *op, const char *label, size_t len);
 void aop_free(struct aop *op);
 void aop_put_locked(struct aop_run *run, struct aop *op);
 void aop_bury_locked(struct aop_run *run, struct aop *op);
-void aop_retire_locked(struct aop_run *run, struct aop *op);
 void aop_free_spare(struct aop_home *home);
 
 static inline unsigned int aop_word_state(u32 word)
@@ -352,7 +354,18 @@ static inline u32 aop_word_flags(u32 word)
 
 static inline u32 aop_word(u8 state, u8 flags)
 {
-	return ((const struct aop_status){ .state = state, .flags = flags }).word;
+	/* As in struct aop_status, but of four bytes only: no compiler clears more. */
+	union {
+		struct {
+			u8 state;
+			u8 flags;
+			u16 pad;
+		};
+		u32 word;
+	} w = { { state, flags, 0 } };
+
+	BUILD_BUG_ON(offsetof(struct aop_status, flags) != offsetof(struct aop_status, word) + 1);
+	return w.word;
 }
 
 static inline bool aop_is_final(const struct aop *op)
@@ -578,26 +591,43 @@ static inline u64 aop_handle(const struct aop_link *link)
 }
 
 /**
- * aop_link_find() - what a handle refers to
+ * aop_link_get() - what a handle refers to
  * @ctx: whose table
  * @handle: from user space
+ * @found: the entry
  *
- * Return: the entry, or an ERR_PTR: -EBADF for what was never a handle here,
- * -ESTALE for what is none any more.
+ * Return: 0; -EBADF for what was never a handle here; -ESTALE for what is none any
+ * more.
  */
-static __always_inline struct aop_link *aop_link_find(struct aop_ctx *ctx, u64 handle)
+static __always_inline int aop_link_get(struct aop_ctx *ctx, u64 handle, struct aop_link **found)
 {
 	u32 index = AOP_HANDLE_SLOT(handle), gen = AOP_HANDLE_GEN(handle);
 	u32 chunk = index / AOP_CHUNK;
 	struct aop_link *link;
 
 	if (unlikely(chunk >= ctx->nr_chunks))
-		return ERR_PTR(-EBADF);
+		return -EBADF;
 	chunk = array_index_nospec(chunk, ctx->nr_chunks);
 	link = &ctx->chunks[chunk].links[index % AOP_CHUNK];
 	if (unlikely(link->gen != gen || !link->op))
-		return ERR_PTR(gen ? -ESTALE : -EBADF);
-	return link;
+		return gen ? -ESTALE : -EBADF;
+	*found = link;
+	return 0;
+}
+
+/**
+ * aop_link_find() - aop_link_get() for who is in no hurry
+ * @ctx: whose table
+ * @handle: from user space
+ *
+ * Return: the entry, or an ERR_PTR.
+ */
+static inline struct aop_link *aop_link_find(struct aop_ctx *ctx, u64 handle)
+{
+	struct aop_link *link;
+	int ret = aop_link_get(ctx, handle, &link);
+
+	return ret ? ERR_PTR(ret) : link;
 }
 
 int aop_link_end_locked(struct aop_run *run, struct aop_link *link, u8 rights, u8 state,

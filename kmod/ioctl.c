@@ -82,12 +82,13 @@ static long setup(struct aop_ctx *ctx, void __user *arg)
 static __always_inline int cancel_one(struct aop_ctx *ctx, struct aop_run *run, const void *entry)
 {
 	const struct aop_cancel_entry *e = entry;
-	struct aop_link *link = aop_link_find(ctx, e->handle);
+	struct aop_link *link;
+	int ret = aop_link_get(ctx, e->handle, &link);
 
 	if (e->reason > 0)
 		return -EINVAL;
-	if (IS_ERR(link))
-		return PTR_ERR(link);
+	if (unlikely(ret))
+		return ret;
 	if (!(link->rights & AOP_MAY_CANCEL))
 		return -EPERM;
 	aop_run_lock(run, link->op->home);
@@ -97,13 +98,14 @@ static __always_inline int cancel_one(struct aop_ctx *ctx, struct aop_run *run, 
 static __always_inline int detach_one(struct aop_ctx *ctx, struct aop_run *run, const void *entry)
 {
 	const struct aop_detach_entry *e = entry;
-	struct aop_link *link = aop_link_find(ctx, e->handle);
+	struct aop_link *link;
+	int ret = aop_link_get(ctx, e->handle, &link);
 	u8 rights;
 
 	if (unlikely(e->rights & ~AOP_MAY_ALL))
 		return -EINVAL;
-	if (IS_ERR(link))
-		return PTR_ERR(link);
+	if (unlikely(ret))
+		return ret;
 	if (unlikely(e->rights & ~link->rights))
 		return -EPERM;
 	rights = link->rights;
@@ -120,12 +122,13 @@ static __always_inline int detach_one(struct aop_ctx *ctx, struct aop_run *run, 
 static __always_inline int modify_one(struct aop_ctx *ctx, struct aop_run *run, const void *entry)
 {
 	const struct aop_modify_entry *e = entry;
-	struct aop_link *link = aop_link_find(ctx, e->handle);
+	struct aop_link *link;
+	int ret = aop_link_get(ctx, e->handle, &link);
 
 	if (e->mask & ~AOP_EV_ALL)
 		return -EINVAL;
-	if (IS_ERR(link))
-		return PTR_ERR(link);
+	if (unlikely(ret))
+		return ret;
 	aop_run_lock(run, link->op->home);
 	aop_link_modify_locked(run, link, e->mask, e->data);
 	return 0;

@@ -99,6 +99,21 @@ static __always_inline int aop_link_attach(struct aop_run *run, struct aop_link 
 	return 0;
 }
 
+/* The handle that an op is born with: nobody else can have joined it yet. */
+static __always_inline void __aop_link_first(struct aop_run *run, struct aop_link *link,
+					     struct aop *op, u8 rights, u32 mask, u64 data)
+{
+	link->op = op;
+	link->rights = rights;
+	link->mask = mask;
+	op->nr_links = 1;
+	op->watchers = 1;
+	hlist_add_head(&link->node, &op->links);
+	aop_slot_begin(link, op, data);
+	if (unlikely(mask) && mask & aop_level(op))
+		aop_run_queue(run, link);
+}
+
 /* Takes rights away; a handle that may not see any more is shown nothing. */
 static __always_inline void __aop_link_shed(struct aop_run *run, struct aop_link *link, u8 rights)
 {
@@ -116,6 +131,26 @@ static __always_inline void __aop_link_shed(struct aop_run *run, struct aop_link
 		aop_slot_blank(link, link->slot->data);
 }
 
+/*
+ * The last reference went, with the op's own home lock held: it is kept for its
+ * home's next op, if there is room, or freed when no lock is held any more.
+ */
+static __always_inline void __aop_retire_locked(struct aop_run *run, struct aop *op)
+{
+	struct aop_home *home = op->home;
+
+	if (unlikely(op->extra || !home->spare_room)) {
+		aop_bury_locked(run, op);
+		return;
+	}
+	trace_aop_release(op);
+	aop_unregister_locked(op);
+	this_cpu_dec(aop_op_counts);
+	op->dead = home->spare;
+	home->spare = op;
+	home->spare_room--;
+}
+
 /* A handle without rights is gone. */
 static __always_inline void __aop_link_reap(struct aop_run *run, struct aop_link *link)
 {
@@ -126,7 +161,7 @@ static __always_inline void __aop_link_reap(struct aop_run *run, struct aop_link
 	aop_slot_clear(link);
 	aop_link_free(link);
 	if (refcount_dec_and_test(&op->ref))
-		aop_retire_locked(run, op);
+		__aop_retire_locked(run, op);
 }
 
 /* See aop_link_end_locked() in table.c. */

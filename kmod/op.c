@@ -200,27 +200,6 @@ void aop_bury_locked(struct aop_run *run, struct aop *op)
 }
 
 /**
- * aop_retire_locked() - an op's last reference went, with its own home lock held
- * @run: holds that lock; frees the op when no lock is held any more
- * @op: without references; kept for its home's next op, if there is room
- */
-void aop_retire_locked(struct aop_run *run, struct aop *op)
-{
-	struct aop_home *home = op->home;
-
-	if (op->extra || !home->spare_room) {
-		aop_bury_locked(run, op);
-		return;
-	}
-	trace_aop_release(op);
-	aop_unregister_locked(op);
-	this_cpu_dec(aop_op_counts);
-	op->dead = home->spare;
-	home->spare = op;
-	home->spare_room--;
-}
-
-/**
  * aop_free_spare() - a home's creator makes no more ops
  * @home: keeps none of those that end from now on
  *

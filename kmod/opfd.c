@@ -56,7 +56,7 @@ static __poll_t opfd_poll(struct file *file, poll_table *wait)
 		aop_poll_queue(file, &af->op->wq, wait, &af->crowded);
 	if (READ_ONCE(af->crowded))
 		events |= EPOLLERR;
-	/* On the queue before the state.  Pairs with wq_has_sleeper() in changed(). */
+	/* On the queue before the state.  Pairs with wq_has_sleeper() in __aop_changed(). */
 	smp_mb();
 	if (!(READ_ONCE(af->rights) & AOP_MAY_LOOK))
 		return EPOLLERR;
@@ -157,6 +157,8 @@ static void opfd_grant_locked(struct aop_run *run, struct file *file, u32 rights
 	struct aop_file *af = file->private_data;
 
 	af->rights = rights;
+	/* Before anybody can poll it: changes look for pollers from now on. */
+	af->op->exported = true;
 	if (rights & AOP_MAY_LOOK)
 		aop_watch_locked(run, af->op);
 }

@@ -73,17 +73,14 @@ void aop_register(struct aop *op)
 
 /**
  * aop_unregister_locked() - let an op be found no longer
- * @op: without references; may be unregistered already, or never have been
+ * @op: without references, registered
  *
  * Context: any, with interrupts off, as they are under a home lock.
  */
 void aop_unregister_locked(struct aop *op)
 {
-	struct hlist_bl_head *bucket;
+	struct hlist_bl_head *bucket = bucket_of(op->id);
 
-	if (hlist_bl_unhashed(&op->registered))
-		return;
-	bucket = bucket_of(op->id);
 	hlist_bl_lock(bucket);
 	hlist_bl_del_init(&op->registered);
 	hlist_bl_unlock(bucket);
@@ -99,6 +96,8 @@ void aop_unregister(struct aop *op)
 {
 	unsigned long flags;
 
+	if (hlist_bl_unhashed(&op->registered))
+		return;
 	local_irq_save(flags);
 	aop_unregister_locked(op);
 	local_irq_restore(flags);

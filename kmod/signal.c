@@ -58,25 +58,120 @@ static int start(struct aop_run *run, struct aop_link *link, const struct aop_si
 	return ret;
 }
 
+/* Finds the handle, and takes the home lock of its op. */
+static __always_inline int find_driver(struct aop_ctx *ctx, struct aop_run *run, u64 handle,
+				       struct aop_link **link)
+{
+	int ret = aop_link_get(ctx, handle, link);
+
+	if (unlikely(ret))
+		return ret;
+	if (unlikely(!((*link)->rights & AOP_MAY_DRIVE)))
+		return -EPERM;
+	aop_run_lock(run, (*link)->op->home);
+	return 0;
+}
+
+static __always_inline int progress_one(struct aop_ctx *ctx, struct aop_run *run,
+					const struct aop_signal_entry *e)
+{
+	struct aop_link *link;
+	int ret = find_driver(ctx, run, e->handle, &link);
+
+	if (unlikely(ret))
+		return ret;
+	if (unlikely(e->value < 0))
+		return -EINVAL;
+	return __aop_progress_locked(run, link->op, e->value, e->total);
+}
+
+static __always_inline int other_one(struct aop_ctx *ctx, struct aop_run *run,
+				     const struct aop_signal_entry *e)
+{
+	struct aop_link *link;
+	int ret = find_driver(ctx, run, e->handle, &link);
+
+	if (unlikely(ret))
+		return ret;
+	return unlikely(e->what == AOP_SIGNAL_START) ? start(run, link, e) : end(run, link, e);
+}
+
 static __always_inline int signal_one(struct aop_ctx *ctx, struct aop_run *run, const void *entry)
 {
 	const struct aop_signal_entry *e = entry;
-	struct aop_link *link = aop_link_find(ctx, e->handle);
 
-	if (IS_ERR(link))
-		return PTR_ERR(link);
-	if (unlikely(!(link->rights & AOP_MAY_DRIVE)))
-		return -EPERM;
-	aop_run_lock(run, link->op->home);
-	if (e->what == AOP_SIGNAL_PROGRESS)
-		return unlikely(e->value < 0) ? -EINVAL :
-			__aop_progress_locked(run, link->op, e->value, e->total);
-	if (e->what == AOP_SIGNAL_START)
-		return start(run, link, e);
-	return end(run, link, e);
+	return e->what == AOP_SIGNAL_PROGRESS ? progress_one(ctx, run, e) : other_one(ctx, run, e);
 }
 
-static const struct aop_batch_kind signals = AOP_BATCH_KIND(signal);
+/*
+ * Two loops, each as tight as it can be: signals of a kind mostly come together.
+ * Both carry out entries at @e up to @end, and return the first of the other kind.
+ */
+static noinline struct aop_signal_entry *
+progress_many(struct aop_ctx *ctx, struct aop_run *run, struct aop_signal_entry *e,
+	      const struct aop_signal_entry *end, u32 *any)
+{
+	for (; e < end && e->what == AOP_SIGNAL_PROGRESS; e++) {
+		e->ret = progress_one(ctx, run, e);
+		*any |= e->ret;
+	}
+	return e;
+}
+
+static noinline struct aop_signal_entry *
+other_many(struct aop_ctx *ctx, struct aop_run *run, struct aop_signal_entry *e,
+	   const struct aop_signal_entry *end, u32 *any)
+{
+	for (; e < end && e->what != AOP_SIGNAL_PROGRESS; e++) {
+		e->ret = other_one(ctx, run, e);
+		*any |= e->ret;
+	}
+	return e;
+}
+
+static u32 signal_chunk(struct aop_ctx *ctx, struct aop_run *run, void *entries, u32 nr)
+{
+	struct aop_signal_entry *e = entries, *last = e + nr;
+	u32 any = 0;
+
+	while (e < last) {
+		e = progress_many(ctx, run, e, last, &any);
+		e = other_many(ctx, run, e, last, &any);
+	}
+	return any;
+}
+
+static const struct aop_batch_kind signals = {
+	.one = signal_one,
+	.chunk = signal_chunk,
+	.words = sizeof(struct aop_signal_entry) / 8,
+	.ret = offsetof(struct aop_signal_entry, ret) / 4,
+};
+
+/* A batch of one, which most waits carry, without the engine around it. */
+static int signal_single(struct aop_ctx *ctx, struct aop_signal_entry __user *user, u32 *done)
+{
+	struct aop_signal_entry e AOP_UNINIT;
+	struct aop_run run AOP_UNINIT;
+	int ret;
+
+	if (!user_access_begin(user, sizeof(*user)))
+		return -EFAULT;
+	unsafe_get_user(e.handle, &user->handle, fault);
+	unsafe_get_user(e.what, &user->what, fault);
+	unsafe_get_user(e.value, &user->value, fault);
+	unsafe_get_user(e.total, &user->total, fault);
+	unsafe_put_user(0, &user->ret, fault);
+	user_access_end();
+	aop_run_begin(&run);
+	ret = signal_one(ctx, &run, &e);
+	aop_run_end(&run);
+	*done = 1;
+	return unlikely(ret) ? put_user(ret, &user->ret) : 0;
+fault:
+	user_access_end();
+	return -EFAULT;
+}
 
 /**
  * aop_signal_batch() - carry out signals
@@ -91,6 +186,8 @@ static const struct aop_batch_kind signals = AOP_BATCH_KIND(signal);
  */
 int aop_signal_batch(struct aop_ctx *ctx, void __user *entries, u32 size, u32 nr, u32 *done)
 {
+	if (likely(nr == 1 && !*done && size == sizeof(struct aop_signal_entry)))
+		return signal_single(ctx, entries, done);
 	return aop_entries(ctx, &signals, entries, size, nr, done);
 }
 
