@@ -8,6 +8,7 @@
 #                         targets all, install, clean; makes $(BUILD)/lib/libaop.a, headers are in lib/include/
 #   tools/NAME.c          a program, build/tools/NAME; or several files, tools/NAME/*.c
 #   bench/NAME/*.c        a program, build/bench/NAME; `make bench` runs bench/run in a counting guest
+#   bench/native/NAME.c   a program, see bench/native/Makefile; `make bench-native` runs them
 #   selftests/*.c         test programs, see selftests/Makefile
 #   selftests/native/*.c  test programs that need no /dev/aop, see selftests/native/Makefile
 #   docs/*.[1-9]          man pages
@@ -58,8 +59,8 @@ modules: ## the module, for KERNEL, as build/KERNEL/aop.ko
 lib: ## libaop, static and shared
 	@$(MAKE) --no-print-directory $(if $(V),,-s) -C lib CFLAGS="$(CFLAGS) -Werror" all
 
-# bench/plugin is no program: bench/profile builds it.
-PROGRAMS := $(filter-out build/bench/plugin,$(patsubst %.c,build/%,$(wildcard tools/*.c bench/*.c)) \
+# bench/plugin is no program: bench/profile builds it; bench/native has several, and a Makefile.
+PROGRAMS := $(filter-out build/bench/plugin build/bench/native,$(patsubst %.c,build/%,$(wildcard tools/*.c bench/*.c)) \
 	$(patsubst %/,build/%,$(sort $(dir $(wildcard tools/*/*.c bench/*/*.c)))))
 
 tools: $(filter build/tools/%,$(PROGRAMS)) ## the programs in tools/
@@ -115,6 +116,9 @@ check-kcsan: ## all tests on a kernel with KCSAN; builds that first
 man: ## a man page for each function of libaop, build/man/*.3, out of the comments at their definitions
 	@scripts/man build/man
 
+bench-native: lib ## the library on this machine itself, in nanoseconds
+	@$(MAKE) --no-print-directory -C bench/native run
+
 install: lib tools ## library, headers, programs with completions, man pages (those of functions only after "make man")
 	@$(MAKE) --no-print-directory $(if $(V),,-s) -C lib install
 	@for t in $(filter-out build/tools/demo,$(filter build/tools/%,$(PROGRAMS))); do \
@@ -134,5 +138,5 @@ modules_install: modules ## the module, below DESTDIR/lib/modules
 clean: ## remove build/ (kernels stay in the cache)
 	rm -rf build
 
-.PHONY: all help deps guest-deps modules lib tools selftests demo vm check check-native lint behaviours bench install \
+.PHONY: all help deps guest-deps modules lib tools selftests demo vm check check-native lint behaviours bench bench-native install \
 	modules_install clean
