@@ -159,7 +159,7 @@ static bool clean_up(struct task *t)
 
 static void publish(struct task *t)
 {
-	struct aop_owner *o = aop_owner(&t->op);
+	struct aop_owner *o = (struct aop_owner *)&t->op;
 
 	unlink_task(t);
 	gone(t->loop, t->parent);
@@ -181,8 +181,9 @@ static void step(struct task *t)
 	case STAGE_CHILDREN:
 		if (t->children)
 			return;
-		/* From here on a cancel comes too late, whether it says so or not. */
-		aop_unwatch(&t->asked);
+		/* One that is on its way from another thread must not come later. */
+		if (unlikely(t->flags & AOP_ANY_THREAD))
+			aop_unwatch(&t->asked);
 		t->stage = STAGE_CLEANUP;
 		__attribute__((fallthrough));
 	case STAGE_CLEANUP:
