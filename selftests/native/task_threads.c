@@ -12,7 +12,7 @@ static int slower(int rounds)
 	return variant && strcmp(variant, "plain") ? rounds / 20 : rounds;
 }
 
-/* ---- a loop in a thread ------------------------------------------------------------------ */
+/* ---- a loop in a thread ---- */
 
 struct runner {
 	pthread_t thread;
@@ -92,7 +92,7 @@ FIXTURE_TEARDOWN(threads)
 	aop_pool_close(self->pool);
 }
 
-/* ---- tasks -------------------------------------------------------------------------------- */
+/* ---- tasks ---- */
 
 struct where {
 	struct aop_task task;
@@ -157,7 +157,7 @@ TEST_F(threads, C3_cancelled_from_another_thread)
 	EXPECT_EQ(rounds, w.cleanups);
 }
 
-/* ---- F13: wakes from other threads ---------------------------------------------------------- */
+/* ---- F13: wakes from other threads ---- */
 
 struct sink {
 	struct aop_task task;
@@ -275,7 +275,7 @@ TEST_F(threads, F13_the_wrong_thread_is_told)
 	self->here = NULL;
 }
 
-/* ---- F6: a task awaits all kinds of work ------------------------------------------------------ */
+/* ---- F6: a task awaits all kinds of work ---- */
 
 struct mixed {
 	struct aop_task task;
@@ -328,7 +328,7 @@ TEST_F(threads, F6_three_kinds_of_work)
 	close(m.fd[1]);
 }
 
-/* ---- F14: a lock between tasks of different loops ----------------------------------------------- */
+/* ---- F14: a lock between tasks of different loops ---- */
 
 struct account {
 	struct aop_mutex m;
@@ -383,7 +383,7 @@ TEST_F(threads, F14_tasks_of_two_loops_and_one_mutex)
 	EXPECT_EQ(4 * rounds, account.total);
 }
 
-/* ---- the loop of a thread is dumped from there only ------------------------------------------ */
+/* ---- the loop of a thread is dumped from there only ---- */
 
 TEST_F(threads, others_may_not_look_in)
 {
