@@ -4,7 +4,6 @@
  * driver is kmod/test/aop_selftest.c, which does what it is told.
  */
 #include "driver.h"
-#include "slow.h"
 
 #define MODULE	"test/aop_selftest"
 

@@ -258,7 +258,7 @@ int main(int argc, char **argv)
 	uint64_t seed, rng;
 	char byte;
 
-	steps = argc > 1 ? strtoul(argv[1], NULL, 0) : rounds(STEPS);
+	steps = argc > 1 ? strtoul(argv[1], NULL, 0) : (uint32_t)rounds(STEPS);
 	seed = argc > 2 ? strtoull(argv[2], NULL, 0) : abi_now() % 1000000007;
 	printf("stress: seed %llu, %u steps\n", (unsigned long long)seed, steps);
 	fflush(stdout);
