@@ -54,7 +54,7 @@ static struct aop *make(struct aop_group *g, struct aop_member *m, struct aop *c
 	/* The members must have handles; and what was said about them comes first. */
 	cork_submit_all();
 	for (i = 0; i < n; i++) {
-		private |= members[i]->scope == &scope_private;
+		private |= is_private(members[i]);
 		here |= inproc(members[i]);
 		if (members[i]->scope != &scope_shared)
 			continue;

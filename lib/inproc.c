@@ -8,11 +8,7 @@
 #include <string.h>
 
 #include "local.h"
-
-bool inproc(const struct op *op)
-{
-	return op->scope == &scope_private || op->scope == &scope_local;
-}
+#include "private.h"
 
 static int set_deadline(struct op *op, const struct aop_opts *o)
 {
@@ -40,12 +36,7 @@ int inproc_init(struct op *op, struct aop_ctx *where, const struct aop_opts *o)
 {
 	int ret;
 
-	memset(op, 0, sizeof(*op));
-	op->st = &op->own;
-	op->scope = where == AOP_PRIVATE ? &scope_private : &scope_local;
-	atomic_init(&op->sides, SIDE_OWNER | SIDE_WATCHER);
-	if (where == AOP_PRIVATE)
-		op->thread = self();
+	inproc_begin(op, where == AOP_PRIVATE ? &scope_private : &scope_local);
 	if (!o)
 		return 0;
 	op->release = o->release;
@@ -66,7 +57,7 @@ int inproc_init(struct op *op, struct aop_ctx *where, const struct aop_opts *o)
 
 void op_expire(struct op *op)
 {
-	if (op->scope == &scope_private)
+	if (is_private(op))
 		private_expire(op);
 	else
 		local_expire(op);

@@ -379,6 +379,7 @@ struct scope {
 extern const struct scope scope_ended;		/* could not begin, or is let go of */
 extern const struct scope scope_shared;
 extern const struct scope scope_private;
+extern const struct scope scope_quick;		/* private too: private.h */
 extern const struct scope scope_local;
 
 /* ---- in process ------------------------------------------------------------ */
@@ -410,7 +411,16 @@ int  inproc_init(struct op *op, struct aop_ctx *where, const struct aop_opts *o)
 /* As scope->wait(), for ops of both and for ended ones. */
 int  inproc_wait(struct op *const *ops, size_t n, size_t need, const struct goal *g,
 		 int64_t deadline);
-bool inproc(const struct op *op);
+static inline bool is_private(const struct op *op)
+{
+	return op->scope == &scope_private || op->scope == &scope_quick;
+}
+
+static inline bool inproc(const struct op *op)
+{
+	return is_private(op) || op->scope == &scope_local;
+}
+
 /* When to look again: deadline, or when one of the ops has its own, if no loop does. */
 int64_t inproc_until(struct op *const *ops, size_t n, int64_t deadline);
 /* Those of the ops whose deadline has passed are ended.  Was there one? */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "opts.h"
+#include "private.h"
 #include "shared.h"
 
 #define MAX_ERRNO	4095
@@ -30,11 +31,15 @@ static bool is_error(int64_t e)
  */
 int aop_init(struct aop *op, struct aop_ctx *where)
 {
-	if (unlikely(where > AOP_LOCAL))
+	if (likely(where == AOP_PRIVATE))
+		inproc_begin(to_op(op), ASSERTS ? &scope_private : &scope_quick);
+	else if (where == AOP_LOCAL)
+		inproc_begin(to_op(op), &scope_local);
+	else if (where)
 		return shared_init(to_op(op), where, NULL);
-	if (unlikely(!where))
+	else
 		return op_ended(to_op(op), -EINVAL);
-	return inproc_init(to_op(op), where, NULL);
+	return 0;
 }
 
 static int check_opts(const struct aop_opts *o)
@@ -158,6 +163,8 @@ static int drive(struct aop_owner *o, uint32_t what, int64_t value, uint64_t tot
  */
 int aop_start(struct aop_owner *o)
 {
+	if (likely(o) && is_quick(owner_op(o)) && quick_start(owner_op(o)))
+		return 0;
 	return drive(o, AOP_SIGNAL_START, 0, 0);
 }
 
@@ -190,6 +197,10 @@ int aop_progress(struct aop_owner *o, uint64_t done, uint64_t total)
  */
 int aop_done(struct aop_owner *o, int64_t result)
 {
+	if (likely(o) && likely(is_quick(owner_op(o)))) {
+		quick_done(owner_op(o), result);
+		return 0;
+	}
 	return drive(o, AOP_SIGNAL_DONE, result, 0);
 }
 
@@ -312,6 +323,8 @@ struct aop *aop_hold(struct aop *op)
 {
 	_Atomic uint32_t *sides = &to_op(op)->sides;
 
+	if (is_quick(to_op(op)))
+		to_op(op)->scope = &scope_private;
 	if (to_op(op)->scope == &scope_private)
 		atomic_store_explicit(sides, atomic_load_explicit(sides, memory_order_relaxed) +
 				      SIDE_WATCHER, memory_order_relaxed);

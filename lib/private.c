@@ -9,8 +9,10 @@
  * A signal handler of the thread may look: seq is odd while the rest is written.
  */
 #include "inproc.h"
+#include "private.h"
 
-static TLS struct home my_home = { .scope = &scope_private };
+TLS struct home private_frames;
+struct home private_home = { .scope = &scope_private };
 
 static inline void check_thread(const struct op *op)
 {
@@ -33,8 +35,8 @@ static void freed(struct op *op)
 {
 	void (*release)(struct aop *op) = op->release;
 
-	if (unlikely(my_home.frames))
-		frame_forget_op(&my_home, op);
+	if (unlikely(private_frames.frames))
+		frame_forget_op(&private_frames, op);
 	op_gone(op);
 	if (release)
 		release(to_aop(op));
@@ -52,12 +54,13 @@ static int change(struct op *op, uint32_t what, int64_t value, uint64_t total)
 	atomic_signal_fence(memory_order_release);
 	put(op->own.seq, op->own.seq + 1);
 	if (op->watches)
-		deliver(&my_home, op, false);
+		deliver(&private_frames, op, false);
 	return out.ret;
 }
 
 void private_expire(struct op *op)
 {
+	op->scope = &scope_private;
 	change(op, DO_EXPIRE, 0, 0);
 }
 
@@ -87,7 +90,7 @@ static int private_signal(struct op *op, uint32_t what, int64_t value, uint64_t 
 	if (unlikely(op->flags & OP_ALARM))
 		op->alarm->disarm(op->alarm);
 	if (unlikely(op->flags & OP_ON_ASKED))
-		forget_asked(&my_home, op);
+		forget_asked(&private_frames, op);
 	sides = sides_of(op) & ~SIDE_OWNER;
 	set_sides(op, sides);
 	if (sides)
@@ -113,20 +116,20 @@ static int private_watch(struct op *op, struct watch *w)
 		op->flags |= OP_ON_ASKED;
 	}
 	look_at_clock(op);
-	w->home = &my_home;
+	w->home = &private_home;
 	watch_link(op, w);
-	watch_new(&my_home, op, w, false);
+	watch_new(&private_frames, op, w, false);
 	return 0;
 }
 
 static int private_unwatch(struct watch *w, bool wait)
 {
-	return watch_remove(w->home, w, wait, false);
+	return watch_remove(&private_frames, w, wait, false);
 }
 
 static void private_run(struct watch *w)
 {
-	watch_run(w->home, w, false);
+	watch_run(&private_frames, w, false);
 }
 
 /* Tell the owner, who may end it at once: is the struct free then? */
@@ -140,10 +143,10 @@ static int abandon(struct op *op)
 	}
 	if (grouped(op))
 		return 0;
-	frame_enter(&my_home, &frame, NULL, NULL);
+	frame_enter(&private_frames, &frame, NULL, NULL);
 	frame.alive = op;
 	change(op, DO_ABANDON, 0, 0);
-	frame_leave(&my_home, &frame);
+	frame_leave(&private_frames, &frame);
 	return !frame.alive;
 }
 
@@ -161,7 +164,7 @@ static int private_drop(struct op *op)
 		return 0;
 	}
 	if (op->watches)
-		forget_watchers(&my_home, op, false);
+		forget_watchers(&private_frames, op, false);
 	set_sides(op, sides);
 	if (sides) {
 		look_at_clock(op);
@@ -180,4 +183,39 @@ const struct scope scope_private = {
 	.unwatch = private_unwatch,
 	.run = private_run,
 	.drop = private_drop,
+};
+
+/* ---- an op of which nothing is known yet -------------------------------------- */
+
+static int quick_signal(struct op *op, uint32_t what, int64_t value, uint64_t total)
+{
+	op->scope = &scope_private;
+	return private_signal(op, what, value, total);
+}
+
+static int quick_cancel(struct op *op, int reason)
+{
+	op->scope = &scope_private;
+	return private_cancel(op, reason);
+}
+
+static int quick_watch_too(struct op *op, struct watch *w)
+{
+	op->scope = &scope_private;
+	return private_watch(op, w);
+}
+
+static int quick_drop(struct op *op)
+{
+	op->scope = &scope_private;
+	return private_drop(op);
+}
+
+const struct scope scope_quick = {
+	.name = "private",
+	.signal = quick_signal,
+	.cancel = quick_cancel,
+	.wait = inproc_wait,
+	.watch = quick_watch_too,
+	.drop = quick_drop,
 };

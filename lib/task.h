@@ -75,7 +75,7 @@ static inline struct tasks *tasks_of(struct aop_loop *l)
 /* Where a callback on op that must run in the loop's thread runs. */
 static inline struct aop_exec *task_exec(struct aop_loop *l, const struct aop *op)
 {
-	return to_op(op)->scope == &scope_private ? AOP_INLINE : aop_loop_exec(l);
+	return is_private(to_op(op)) ? AOP_INLINE : aop_loop_exec(l);
 }
 
 #endif /* AOP_TASK_INTERNAL_H */

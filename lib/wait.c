@@ -55,7 +55,7 @@ static bool spin(struct op *const *ops, size_t n, size_t need, const struct goal
 	static TLS int32_t usual = SPIN_MAX / 4;	/* looks that it took, about */
 	int32_t i, max;
 
-	if (processors() == 1 || n > ON_STACK || (*ops)->scope == &scope_private)
+	if (processors() == 1 || n > ON_STACK || is_private(*ops))
 		return false;
 	max = 2 * usual + 10;
 	if (max > SPIN_MAX)

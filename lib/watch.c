@@ -4,7 +4,7 @@
  */
 #include <errno.h>
 
-#include "internal.h"
+#include "private.h"
 
 int watch_add(struct op *op, struct aop_watch *watch, enum watch_kind kind,
 	      aop_watch_fn *fn, void *data, struct aop_exec *where)
@@ -21,9 +21,19 @@ int watch_add(struct op *op, struct aop_watch *watch, enum watch_kind kind,
 	w->kind = kind;
 	w->attached = 0;
 	w->queued = 0;
+	w->pad = 0;
 	if (unlikely(!op || !fn))
 		return -EINVAL;
 	return op->scope->watch(op, w);
+}
+
+static inline int add(struct op *op, struct aop_watch *w, enum watch_kind kind,
+		      aop_watch_fn *fn, void *data, struct aop_exec *where)
+{
+	if (likely(!where) && likely(fn) && likely(op) && is_quick(op) &&
+	    quick_watch(op, to_watch(w), kind, fn, data))
+		return 0;
+	return watch_add(op, w, kind, fn, data, where);
 }
 
 /**
@@ -40,6 +50,11 @@ int watch_add(struct op *op, struct aop_watch *watch, enum watch_kind kind,
  * that @fn may free it and the op.  An op that is final already is told from here
  * (AOP_INLINE) or by the executor.
  *
+ * In process AOP_INLINE means the thread that makes the change, which calls @fn once for
+ * each, with the status of then.  Changes that come while @fn runs (it makes some
+ * itself, or another thread does) are told when it returns, as one.  Do not read the
+ * status that @fn is given after it has dropped the op.
+ *
  * Calls of one watch never overlap.  No lock is held meanwhile: @fn may make every
  * call on any op.  One system call the first time that a handle is watched for
  * progress, or for anything when this process created it; else none.  Does not
@@ -51,7 +66,7 @@ int watch_add(struct op *op, struct aop_watch *watch, enum watch_kind kind,
 int aop_watch(struct aop *op, struct aop_watch *w, aop_watch_fn *fn, void *data,
 	      struct aop_exec *where)
 {
-	return watch_add(to_op(op), w, WATCH_CHANGES, fn, data, where);
+	return add(to_op(op), w, WATCH_CHANGES, fn, data, where);
 }
 
 /**
@@ -70,7 +85,7 @@ int aop_watch(struct aop *op, struct aop_watch *w, aop_watch_fn *fn, void *data,
 int aop_then(struct aop *op, struct aop_watch *w, aop_watch_fn *fn, void *data,
 	     struct aop_exec *where)
 {
-	return watch_add(to_op(op), w, WATCH_OVER, fn, data, where);
+	return add(to_op(op), w, WATCH_OVER, fn, data, where);
 }
 
 /**

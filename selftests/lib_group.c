@@ -214,7 +214,7 @@ TEST_F(group, bad_groups)
 
 	ASSERT_EQ(0, aop_ctx_open(&ctx, NULL));
 	ASSERT_EQ(0, aop_init(&other, ctx));
-	EXPECT_EQ(-EXDEV, aop_result(aop_any(&self->g, NULL, mixed, 2, 0)));
+	EXPECT_EQ(-EINVAL, aop_result(aop_any(&self->g, NULL, mixed, 2, 0)));	/* no storage */
 	aop_let_go(aop_owner(&other));
 	EXPECT_EQ(1, aop_drop(&other));
 	aop_ctx_close(ctx);
