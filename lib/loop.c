@@ -354,7 +354,7 @@ static bool spin(struct aop_loop *l, int64_t from, int64_t limit)
 /* Nothing is to be done until something happens, or `timeout` ns are over (-1: never). */
 static int doze(struct aop_loop *l, int64_t timeout)
 {
-	int64_t from = aop_now(), limit, slept;
+	int64_t from = aop_now(), limit;
 	bool short_wait;
 	int n;
 
@@ -367,8 +367,8 @@ static int doze(struct aop_loop *l, int64_t timeout)
 	} else {
 		n = l->in_kernel ? l->engine->wait(l, 0) : 0;
 	}
-	slept = aop_now() - from;
-	l->spin = slept < SPIN_MAX && (timeout < 0 || slept < timeout);
+	/* Only what another thread posts can be seen without a call, in both engines. */
+	l->spin = !nothing_posted(l) && aop_now() - from < SPIN_MAX;
 	l->now_valid = false;
 	return n;
 }

@@ -10,9 +10,9 @@
 
 #include "bench.h"
 
-#define PINGS		20000		/* of each thread */
-#define CALLBACKS	200000
-#define MILLION_NS	200000000
+#define PINGS		2000		/* of each thread */
+#define CALLBACKS	5000
+#define MILLION_NS	100000000
 
 /* ---- async1 ... async8: ping-pong between the main loop and n others ---------- */
 

@@ -16,7 +16,7 @@
 #include "bench.h"
 
 #define MESSAGE		64
-#define TIME_NS		200000000
+#define TIME_NS		100000000
 #define MAX_CONNS		64
 
 /* ---- the client ------------------------------------------------------------------ */
