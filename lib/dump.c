@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -97,6 +98,21 @@ int aop_loop_task_stats(struct aop_loop *l, struct aop_task_stats *s)
 	return 0;
 }
 
+/* Not dprintf(): it allocates. */
+static int __attribute__((format(printf, 2, 3))) say(int fd, const char *format, ...)
+{
+	char text[512];
+	va_list ap;
+	int n;
+
+	va_start(ap, format);
+	n = vsnprintf(text, sizeof(text), format, ap);
+	va_end(ap);
+	if (n >= (int)sizeof(text))
+		n = sizeof(text) - 1;
+	return write(fd, text, n) == n ? 0 : -EIO;
+}
+
 struct printing {
 	int64_t now;
 	int fd;
@@ -116,15 +132,15 @@ static int print(const struct aop_task_info *i, void *data)
 	int64_t ms = (p->now - i->since) / 1000000;
 	int ret;
 
-	ret = dprintf(p->fd, "%*s%s:%" PRIu32 " %s", 2 * (int)i->depth, "", i->name, i->line,
-		      states[i->state]);
+	ret = say(p->fd, "%*s%s:%" PRIu32 " %s", 2 * (int)i->depth, "", i->name, i->line,
+		  states[i->state]);
 	if (ret >= 0 && i->awaits)
-		ret = dprintf(p->fd, " %p (%s)", (const void *)i->awaits,
-			      aop_state_name(aop_state(i->awaits)));
+		ret = say(p->fd, " %p (%s)", (const void *)i->awaits,
+			  aop_state_name(aop_state(i->awaits)));
 	if (ret >= 0)
-		ret = dprintf(p->fd, "%s, for %" PRId64 ".%03d s, %" PRIu64 " polls\n",
-			      i->asked ? ", asked to stop" : "", ms / 1000, (int)(ms % 1000),
-			      i->polls);
+		ret = say(p->fd, "%s, for %" PRId64 ".%03d s, %" PRIu64 " polls\n",
+			  i->asked ? ", asked to stop" : "", ms / 1000, (int)(ms % 1000),
+			  i->polls);
 	return ret < 0 ? -EIO : 0;
 }
 
@@ -153,14 +169,14 @@ int aop_loop_dump(struct aop_loop *l, int fd)
 		return -EPERM;
 	aop_loop_stats(l, &s);
 	aop_loop_task_stats(l, &ts);
-	ret = dprintf(fd, "loop %p (%s): %" PRIu64 " turns, %" PRIu64 " sleeps, %" PRIu64
-		      " calls, %" PRIu64 " events, %" PRIu64 " timers, %" PRIu64 " wakes\n",
-		      (void *)l, aop_loop_engine(l), s.turns, s.sleeps, s.work, s.events, s.timers,
-		      s.wakes);
+	ret = say(fd, "loop %p (%s): %" PRIu64 " turns, %" PRIu64 " sleeps, %" PRIu64
+		  " calls, %" PRIu64 " events, %" PRIu64 " timers, %" PRIu64 " wakes\n",
+		  (void *)l, aop_loop_engine(l), s.turns, s.sleeps, s.work, s.events, s.timers,
+		  s.wakes);
 	if (ret >= 0)
-		ret = dprintf(fd, "%" PRIu32 " tasks: %" PRIu64 " spawned, %" PRIu64 " ended, %"
-			      PRIu64 " polls, %" PRIu64 " wakes\n", ts.tasks, ts.spawned, ts.ended,
-			      ts.polls, ts.wakes);
+		ret = say(fd, "%" PRIu32 " tasks: %" PRIu64 " spawned, %" PRIu64 " ended, %"
+			  PRIu64 " polls, %" PRIu64 " wakes\n", ts.tasks, ts.spawned, ts.ended,
+			  ts.polls, ts.wakes);
 	if (ret < 0)
 		return -EIO;
 	p.now = loop_now(l);
