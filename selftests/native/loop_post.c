@@ -19,6 +19,8 @@ LOOP_VARIANTS(post);
 
 FIXTURE_SETUP(post)
 {
+	if (variant->flags & AOP_URING && loop_under_valgrind())
+		SKIP(return, "valgrind runs no other thread while one is in io_uring_enter()");
 	LOOP_OPEN(self->loop);
 }
 
@@ -649,6 +651,8 @@ TEST(F17_sqpoll)
 	int i, ret, sv[2];
 	char buf[2];
 
+	if (loop_under_valgrind())
+		SKIP(return, "valgrind does not see what the kernel's thread does");
 	ret = aop_loop_open(&l[0], &o);
 	if (ret == -EPERM || ret == -ENOSYS)
 		SKIP(return, "io_uring is refused");
