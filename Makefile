@@ -15,7 +15,9 @@
 # Programs are linked with libaop, libmnl, libpthread, liburing, libzstd, and compiled with -Wall -Wextra -Werror.
 
 KERNEL ?= 6.1
-KERNELS ?= 6.1 6.12
+KERNELS ?= 6.1 6.12 6.12-rt
+# What shows on a kernel where locks sleep and interrupts are threads, in about two minutes.
+RT_TESTS ?= state wait cancel death epoll abi_ring group status trace module uring_fd uring_cmd uring_death import
 PREFIX ?= /usr/local
 DESTDIR ?=
 SHELL := /bin/bash
@@ -38,7 +40,8 @@ help: ## this list
 	@sed -nE 's/^([a-z_-]+):[^#]*## (.*)/  \1\t\2/p' Makefile | expand -t 20
 	@echo
 	@echo "  KERNEL=6.1 | 6.12 | 6.1-rt | 6.12-rt   which kernel (6.1); the newest that apt offers"
-	@echo "  KERNELS=\"6.1 6.12\"                     which kernels 'make check' runs on"
+	@echo "  KERNELS=\"6.1 6.12 6.12-rt\"             which kernels 'make check' runs on"
+	@echo "  RT_TESTS=\"name ...\"                    which test programs it runs on those that end in -rt (a short set)"
 	@echo "  TESTS=\"name ...\"                       which test programs 'make check' and 'check-native' run (all)"
 	@echo "  DESTDIR=, PREFIX=/usr/local            where 'make install' puts things"
 	@echo "  V=1                                    show the commands of the module's and the library's build"
@@ -89,14 +92,14 @@ vm: guest-deps ## a shell in a guest with the module loaded
 
 check: ## lint, check-native, every test in a guest on each of KERNELS, the demo
 	@scripts/deps
-	@KERNELS="$(KERNELS)" TESTS="$(TESTS)" selftests/check
+	@KERNELS="$(KERNELS)" TESTS="$(TESTS)" RT_TESTS="$(RT_TESTS)" selftests/check
 
 check-native: ## the tests of libaop on this machine itself, with sanitizers and valgrind
 	@scripts/deps build native
 	@selftests/native/run $(TESTS)
 
 lint: ## static checks of everything
-	@KERNELS="$(KERNELS)" scripts/lint
+	@KERNELS="$(filter-out %-rt,$(KERNELS))" scripts/lint
 
 behaviours: ## the behaviours of docs/behaviours.md, each with the tests that name it
 	@scripts/behaviours

@@ -529,6 +529,7 @@ struct aop_chunk {
  * @free: free entries; under @lock
  * @nr_used: entries in use; under @lock
  * @nr_uncharge: entries freed since @lock was taken
+ * @eventfds: registered here; under @lock
  * @waits: commands of io_uring that pend; under @waits_lock
  * @waits_lock: taken before home locks
  * @wq: who polls the context; its lock protects all below
@@ -550,6 +551,7 @@ struct aop_ctx {
 	struct aop_link *free;
 	u32 nr_used;
 	u32 nr_uncharge;
+	struct list_head eventfds;
 	struct list_head waits;
 	spinlock_t waits_lock;	/* see above */
 	wait_queue_head_t wq;
@@ -658,6 +660,7 @@ static inline void aop_table_unlock(struct aop_ctx *ctx)
 }
 
 void aop_table_clear(struct aop_ctx *ctx);
+void aop_eventfds_clear(struct aop_ctx *ctx);
 
 /* ---- ctx.c, ioctl.c, opfd.c: the calls ---------------------------------- */
 

@@ -29,7 +29,8 @@ static long features(void __user *arg)
 	f = (struct aop_ioc_features) {
 		.size = f.size,
 		.abi = AOP_ABI,
-		.features = AOP_FEATURE_GROUP | AOP_FEATURE_SIGNAL_WAIT | URING_FEATURE,
+		.features = AOP_FEATURE_GROUP | AOP_FEATURE_SIGNAL_WAIT | AOP_FEATURE_IMPORT |
+			    URING_FEATURE,
 		.max_entries = AOP_MAX_ENTRIES,
 		.max_slots = AOP_MAX_SLOTS,
 		.max_links = AOP_MAX_LINKS,
@@ -173,7 +174,7 @@ int aop_cancel_batch(struct aop_ctx *ctx, void __user *entries, u32 size, u32 nr
 static bool is_call(unsigned int cmd)
 {
 	switch (cmd) {
-	case AOP_IOC_FEATURES ... AOP_IOC_QUERY:
+	case AOP_IOC_FEATURES ... AOP_IOC_EVENTFD:
 	case AOP_IOC_CREATE_ONE:
 	case AOP_IOC_SIGNAL_ONE:
 	case AOP_IOC_CANCEL_ONE:
@@ -253,6 +254,10 @@ long aop_ioctl(struct file *file, unsigned int cmd, unsigned long argument)
 		return aop_ioctl_group(ctx, arg);
 	case AOP_IOC_QUERY:
 		return aop_ioctl_query(ctx, arg);
+	case AOP_IOC_IMPORT:
+		return aop_ioctl_import(ctx, arg);
+	case AOP_IOC_EVENTFD:
+		return aop_ioctl_eventfd(ctx, arg);
 	default:
 		return -ENOTTY;
 	}

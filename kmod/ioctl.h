@@ -89,5 +89,7 @@ long aop_ioctl_wait(struct aop_ctx *ctx, void __user *arg);
 long aop_ioctl_group(struct aop_ctx *ctx, void __user *arg);
 long aop_ioctl_export(struct aop_ctx *ctx, void __user *arg);
 long aop_ioctl_query(struct aop_ctx *ctx, void __user *arg);
+long aop_ioctl_import(struct aop_ctx *ctx, void __user *arg);
+long aop_ioctl_eventfd(struct aop_ctx *ctx, void __user *arg);
 
 #endif /* AOP_IOCTL_H */

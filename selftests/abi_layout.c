@@ -223,6 +223,31 @@ IS(AOP_MAX_DEPTH, 8);
 IS(AOP_LABEL_SIZE, 64);
 IS(AOP_FOREVER_NS, 0xffffffffffffffffULL);
 
+SIZE(aop_ioc_import, 72);
+AT(aop_ioc_import, size, 0);
+AT(aop_ioc_import, flags, 4);
+AT(aop_ioc_import, fd, 8);
+AT(aop_ioc_import, mask, 12);
+AT(aop_ioc_import, handle, 16);
+AT(aop_ioc_import, id, 24);
+AT(aop_ioc_import, data, 32);
+AT(aop_ioc_import, label, 40);
+AT(aop_ioc_import, parent, 48);
+AT(aop_ioc_import, deadline, 56);
+AT(aop_ioc_import, mode, 64);
+AT(aop_ioc_import, pad, 68);
+
+SIZE(aop_ioc_eventfd, 24);
+AT(aop_ioc_eventfd, size, 0);
+AT(aop_ioc_eventfd, flags, 4);
+AT(aop_ioc_eventfd, handle, 8);
+AT(aop_ioc_eventfd, fd, 16);
+AT(aop_ioc_eventfd, mask, 20);
+
+IS(AOP_FEATURE_IMPORT, 0x8);
+IS(AOP_IOC_IMPORT, 0xb90c);
+IS(AOP_IOC_EVENTFD, 0xb90d);
+
 SIZE(aop_uring_wait, 16);
 AT(aop_uring_wait, handle, 0);
 AT(aop_uring_wait, mask, 8);
@@ -316,7 +341,8 @@ TEST_F(layout, features)
 	EXPECT_EQ(32, f.size);
 	EXPECT_EQ(AOP_ABI, f.abi);
 	/* Commands of io_uring depend on the kernel: see uring_cmd.c. */
-	EXPECT_EQ(AOP_FEATURE_GROUP | AOP_FEATURE_SIGNAL_WAIT, f.features & ~AOP_FEATURE_URING);
+	EXPECT_EQ(AOP_FEATURE_GROUP | AOP_FEATURE_SIGNAL_WAIT | AOP_FEATURE_IMPORT,
+		  f.features & ~AOP_FEATURE_URING);
 	EXPECT_EQ(1024, f.max_entries);
 	EXPECT_EQ(1048576, f.max_slots);
 	EXPECT_EQ(128, f.max_links);

@@ -181,6 +181,7 @@ struct aop_ioc_features {
 #define AOP_FEATURE_GROUP	0x1	/* AOP_IOC_GROUP */
 #define AOP_FEATURE_SIGNAL_WAIT	0x2	/* signals in AOP_IOC_WAIT */
 #define AOP_FEATURE_URING	0x4	/* AOP_URING_* */
+#define AOP_FEATURE_IMPORT	0x8	/* AOP_IOC_IMPORT, AOP_IOC_EVENTFD */
 
 /**
  * struct aop_ioc_setup - once for each open file, before anything is created
@@ -526,6 +527,59 @@ struct aop_ioc_query {
 	char label[AOP_LABEL_SIZE];
 };
 
+/**
+ * struct aop_ioc_import - make an operation that ends when something else does
+ * @size: sizeof(struct aop_ioc_import)
+ * @flags: 0
+ * @fd: an eventfd, or a sync_file; may be closed afterwards
+ * @mask: as in struct aop_create_entry
+ * @handle: out: a handle with the rights to look and to cancel
+ * @id: out: its id
+ * @data: as in struct aop_create_entry
+ * @label: as in struct aop_create_entry
+ * @parent: as in struct aop_create_entry
+ * @deadline: as in struct aop_create_entry
+ * @mode: as in struct aop_create_entry
+ * @pad: 0
+ *
+ * It begins AOP_RUNNING.  It is AOP_DONE with 0 when the eventfd's counter is or becomes
+ * more than 0, of which nothing is taken, or when the fence signals; AOP_FAILED with the
+ * fence's error; and AOP_FAILED with -EOWNERDEAD, by the system, when the last
+ * descriptor of an eventfd is closed.  Asked to cancel or abandoned, it ends.
+ */
+struct aop_ioc_import {
+	__u32 size;
+	__u32 flags;
+	__s32 fd;
+	__u32 mask;
+	__aligned_u64 handle;
+	__aligned_u64 id;
+	__aligned_u64 data;
+	__aligned_u64 label;
+	__aligned_u64 parent;
+	__aligned_u64 deadline;
+	__u32 mode;
+	__u32 pad;
+};
+
+/**
+ * struct aop_ioc_eventfd - have an eventfd signalled when an operation changes
+ * @size: sizeof(struct aop_ioc_eventfd)
+ * @flags: 0
+ * @handle: with the right to look or to drive; to remove, also 0: of all operations
+ * @fd: the eventfd; may be closed afterwards
+ * @mask: AOP_EV_* that signal it, what holds already does so now; 0: remove it
+ *
+ * Several changes may be signalled once.
+ */
+struct aop_ioc_eventfd {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 handle;
+	__s32 fd;
+	__u32 mask;
+};
+
 #define AOP_IOC_TYPE		0xB9
 #define AOP_IOC_FEATURES	_IO(AOP_IOC_TYPE, 0)	/* struct aop_ioc_features */
 #define AOP_IOC_SETUP		_IO(AOP_IOC_TYPE, 1)	/* struct aop_ioc_setup */
@@ -539,6 +593,8 @@ struct aop_ioc_query {
 #define AOP_IOC_MODIFY		_IO(AOP_IOC_TYPE, 9)	/* struct aop_modify_entry */
 #define AOP_IOC_GROUP		_IO(AOP_IOC_TYPE, 10)	/* struct aop_ioc_group */
 #define AOP_IOC_QUERY		_IO(AOP_IOC_TYPE, 11)	/* struct aop_ioc_query */
+#define AOP_IOC_IMPORT		_IO(AOP_IOC_TYPE, 12)	/* struct aop_ioc_import */
+#define AOP_IOC_EVENTFD		_IO(AOP_IOC_TYPE, 13)	/* struct aop_ioc_eventfd */
 
 /*
  * The calls that are batches, for one entry: the argument is the entry itself, its
