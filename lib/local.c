@@ -59,7 +59,7 @@ static int change(struct op *op, uint32_t what, int64_t value, uint64_t total)
 	struct node *fired = NULL;
 	struct home *h = NULL;
 	struct outcome out;
-	bool alone = false;
+	bool alone = false, watched;
 	uint32_t word, to;
 
 	word = change_begin(op, &h);
@@ -77,11 +77,13 @@ static int change(struct op *op, uint32_t what, int64_t value, uint64_t total)
 		alone = atomic_fetch_sub_explicit(&op->sides, SIDE_OWNER,
 						  memory_order_acq_rel) == SIDE_OWNER;
 	}
+	/* Looked at before, since who sees that it is over may use the struct again. */
+	watched = h && op->watches;
 	/* The last touch, unless it is watched, or ours alone. */
 	word_unlock(op, to);
 	if (fired)
 		nodes_wake(fired);
-	if (h)
+	if (watched)
 		deliver(h, op, true);
 	if (h && alone)
 		frame_forget_op(h, op);
