@@ -333,6 +333,55 @@ TEST_F(threads, F6_three_kinds_of_work)
 	close(m.fd[1]);
 }
 
+struct busy {
+	struct aop_task task;
+	struct aop_pool *pool;
+	struct aop_job job;
+	struct aop began;
+	bool over_at_cleanup;
+};
+
+static int64_t until_asked(struct aop_owner *o, void *arg)
+{
+	struct busy *b = arg;
+
+	aop_done(aop_owner(&b->began), 0);
+	return aop_wait_asked(o, AOP_FOREVER);
+}
+
+static int64_t busy(struct aop_task *t)
+{
+	struct busy *b = aop_container(t, struct busy, task);
+	int64_t ret;
+
+	AOP_BEGIN(t);
+	AOP_AWAIT(ret, aop_pool_run(b->pool, &b->job, until_asked, b));
+	AOP_END(ret);
+}
+
+static int64_t look_at_job(struct aop_task *t)
+{
+	struct busy *b = aop_container(t, struct busy, task);
+
+	b->over_at_cleanup = aop_is_over(&b->job.op);
+	return 0;
+}
+
+/* M10: what the task awaits may use its memory until it is over, also after a cancel. */
+TEST_F(threads, M10_dropped_when_what_it_awaits_is_over)
+{
+	struct busy b = { .pool = self->pool };
+
+	aop_init(&b.began, AOP_LOCAL);
+	aop_spawn(self->here, &b.task, busy, look_at_job, 0);
+	aop_loop_run(self->here, AOP_RUN_READY);
+	ASSERT_EQ(0, aop_wait(&b.began, AOP_FOREVER));
+	aop_loop_close(self->here);
+	self->here = NULL;
+	EXPECT_TRUE(b.over_at_cleanup);
+	EXPECT_EQ(-ECANCELED, aop_result(&b.task.op));
+}
+
 /* ---- F14: a lock between tasks of different loops ---- */
 
 struct account {
