@@ -25,6 +25,7 @@
 #include <linux/notifier.h>
 #include <linux/slab.h>
 
+#include "change.h"
 #include "internal.h"
 #include "trace.h"
 
@@ -44,7 +45,7 @@ struct aop_source {
 	struct module *module;
 	refcount_t ref;
 	struct completion gone;
-	struct list_head owners;
+	struct hlist_head owners;
 	bool closed;
 	bool drained;
 	struct list_head all;
@@ -71,7 +72,7 @@ struct aop_owner {
 	struct aop_source *source;
 	const struct aop_owner_ops *ops;
 	void *priv;
-	struct list_head node;
+	struct hlist_node node;
 	struct aop_hook hook;
 	struct work_struct work;
 	struct llist_node late;
@@ -123,7 +124,7 @@ struct aop_source *__aop_source_create(struct module *module, const struct cred 
 	source->module = module;
 	refcount_set(&source->ref, 1);
 	init_completion(&source->gone);
-	INIT_LIST_HEAD(&source->owners);
+	INIT_HLIST_HEAD(&source->owners);
 	mutex_lock(&sources_lock);
 	list_add(&source->all, &sources);
 	mutex_unlock(&sources_lock);
@@ -262,7 +263,7 @@ struct aop_owner *aop_owner_create(struct aop_home *home, struct aop_source *sou
 	WARN_ON_ONCE(aop_hook_locked(op, &owner->hook));
 	if (source) {
 		refcount_inc(&source->ref);
-		list_add(&owner->node, &source->owners);
+		hlist_add_head(&owner->node, &source->owners);
 	}
 	spin_unlock_irq(&home->lock);
 
@@ -334,8 +335,8 @@ static bool wrong_context(void)
  * The owner lets go.  CANCELLED with 0 is with the requested reason.  Returns whether
  * the caller has to release the owner after the unlock; else the work item does.
  */
-static bool end_locked(struct aop_run *run, struct aop_owner *owner, u8 state, u8 flags,
-		       s64 result, int *ret)
+static __always_inline bool end_locked(struct aop_run *run, struct aop_owner *owner, u8 state,
+				       u8 flags, s64 result, int *ret)
 {
 	struct aop *op = owner->op;
 
@@ -343,10 +344,10 @@ static bool end_locked(struct aop_run *run, struct aop_owner *owner, u8 state, u
 	if (likely(!hlist_unhashed(&owner->hook.node)))
 		aop_unhook_locked(op, &owner->hook);
 	if (owner->source)
-		list_del(&owner->node);
+		__hlist_del(&owner->node);
 	if (state == AOP_CANCELLED && !result)
 		result = op->reason ?: -ECANCELED;
-	*ret = aop_end_owned_locked(run, op, state, flags, result);
+	*ret = __aop_end_owned_locked(run, op, state, flags, result);
 	owner->ended = true;
 	return !owner->busy;
 }
@@ -532,9 +533,9 @@ static unsigned int end_rest(struct aop_source *source, bool gone)
 		aop_run_begin(&run);
 		aop_run_lock(&run, home);
 		source->closed = true;
-		owner = list_first_entry_or_null(&source->owners, struct aop_owner, node);
-		if (!owner)
+		if (hlist_empty(&source->owners))
 			break;
+		owner = hlist_entry(source->owners.first, struct aop_owner, node);
 		op = aop_get(owner->op);
 		idle = !owner->busy;
 		if (idle) {
