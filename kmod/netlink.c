@@ -268,6 +268,14 @@ static int answer_subscribe(struct genl_info *info)
 	return ret;
 }
 
+/* netlink_ns_capable() looks at the sender only, when the request names its receiver. */
+static bool may_see_all(struct sk_buff *skb, const struct net *net)
+{
+	return file_ns_capable(NETLINK_CB(skb).sk->sk_socket->file, net->user_ns,
+			       CAP_SYS_ADMIN) &&
+	       ns_capable(net->user_ns, CAP_SYS_ADMIN);
+}
+
 static int subscribe_doit(struct sk_buff *skb, struct genl_info *info)
 {
 	struct nlattr *interval = info->attrs[AOP_A_INTERVAL];
@@ -278,7 +286,7 @@ static int subscribe_doit(struct sk_buff *skb, struct genl_info *info)
 
 	aop_reader_init(&reader, skb);
 	ret = aop_filter_parse(&filter, info->attrs[AOP_A_FILTER], &reader, info->extack);
-	if (!ret && !filter.has_uid && !netlink_ns_capable(skb, net->user_ns, CAP_SYS_ADMIN)) {
+	if (!ret && !filter.has_uid && !may_see_all(skb, net)) {
 		GENL_SET_ERR_MSG(info, "without a uid in the filter this needs CAP_SYS_ADMIN");
 		ret = -EPERM;
 	}

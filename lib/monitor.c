@@ -25,7 +25,7 @@
 #include "netlink.h"
 #include "opts.h"
 
-#define DEFAULT_BUFFER	(1 << 20)
+#define DEFAULT_BUFFER	1048576
 #define DEFAULT_BUDGET	4096
 #define DEFAULT_RESYNC	AOP_MS(250)
 
