@@ -86,6 +86,11 @@ demo: guest-deps ## two processes share operations through /dev/aop, in a guest
 	@$(MAKE) --no-print-directory modules tools
 	@selftests/vm/run -k $(KERNEL) -m aop -- build/tools/demo
 
+demo-aopstat: guest-deps ## the same, and beside it how aopstat sees it
+	@scripts/deps native
+	@$(MAKE) --no-print-directory modules tools
+	@selftests/vm/run -k $(KERNEL) -m aop -- tools/demo/beside
+
 vm: guest-deps ## a shell in a guest with the module loaded
 	@$(MAKE) --no-print-directory modules tools
 	@selftests/vm/run -k $(KERNEL) -m aop -t 86400 -- bash -i
@@ -141,5 +146,5 @@ modules_install: modules ## the module, below DESTDIR/lib/modules
 clean: ## remove build/ (kernels stay in the cache)
 	rm -rf build
 
-.PHONY: all help deps guest-deps modules lib tools selftests demo vm check check-native lint behaviours bench bench-native install \
+.PHONY: all help deps guest-deps modules lib tools selftests demo demo-aopstat vm check check-native lint behaviours bench bench-native install \
 	modules_install clean

@@ -260,14 +260,6 @@ static void text_flags(char *buf, size_t size, const struct op *op, uint64_t now
 
 /* ---- as numbers ------------------------------------------------------------------------ */
 
-#define NUMBER(name, value)							\
-	static uint64_t name(const struct op *op, uint64_t now)			\
-	{									\
-		(void)now;							\
-		return value;							\
-	}									\
-	struct op
-
 /* What is worth looking at comes first. */
 static uint64_t number_state(const struct op *op, uint64_t now)
 {
@@ -286,21 +278,94 @@ static uint64_t number_state(const struct op *op, uint64_t now)
 /* So that negative ones come before positive ones. */
 #define SIGNED(n)	((uint64_t)(n) ^ (UINT64_C(1) << 63))
 
-NUMBER(number_id, op->id);
-NUMBER(number_pid, op->pid);
-NUMBER(number_uid, op->uid);
-NUMBER(number_gid, op->gid);
-NUMBER(number_mode, op->mode);
-NUMBER(number_done, op->done);
-NUMBER(number_total, op->total);
-NUMBER(number_watchers, op->watchers);
-NUMBER(number_parent, op->parent);
-NUMBER(number_members, op->members);
-NUMBER(number_flags, op->flags);
-NUMBER(number_result, op_is_final(op) ? SIGNED(op->result) : NO_NUMBER);
-NUMBER(number_reason, op->flags & AOP_F_ASKED ? SIGNED(op->reason) : NO_NUMBER);
-NUMBER(number_progress, op->total ? (uint64_t)(percent_of(op) * 1e6) : NO_NUMBER);
-NUMBER(number_rate, rate_of(op, now));
+static uint64_t number_id(const struct op *op, uint64_t now)
+{
+	(void)now;
+	return op->id;
+}
+
+static uint64_t number_pid(const struct op *op, uint64_t now)
+{
+	(void)now;
+	return op->pid;
+}
+
+static uint64_t number_uid(const struct op *op, uint64_t now)
+{
+	(void)now;
+	return op->uid;
+}
+
+static uint64_t number_gid(const struct op *op, uint64_t now)
+{
+	(void)now;
+	return op->gid;
+}
+
+static uint64_t number_mode(const struct op *op, uint64_t now)
+{
+	(void)now;
+	return op->mode;
+}
+
+static uint64_t number_done(const struct op *op, uint64_t now)
+{
+	(void)now;
+	return op->done;
+}
+
+static uint64_t number_total(const struct op *op, uint64_t now)
+{
+	(void)now;
+	return op->total;
+}
+
+static uint64_t number_watchers(const struct op *op, uint64_t now)
+{
+	(void)now;
+	return op->watchers;
+}
+
+static uint64_t number_parent(const struct op *op, uint64_t now)
+{
+	(void)now;
+	return op->parent;
+}
+
+static uint64_t number_members(const struct op *op, uint64_t now)
+{
+	(void)now;
+	return op->members;
+}
+
+static uint64_t number_flags(const struct op *op, uint64_t now)
+{
+	(void)now;
+	return op->flags;
+}
+
+static uint64_t number_result(const struct op *op, uint64_t now)
+{
+	(void)now;
+	return op_is_final(op) ? SIGNED(op->result) : NO_NUMBER;
+}
+
+static uint64_t number_reason(const struct op *op, uint64_t now)
+{
+	(void)now;
+	return op->flags & AOP_F_ASKED ? SIGNED(op->reason) : NO_NUMBER;
+}
+
+static uint64_t number_progress(const struct op *op, uint64_t now)
+{
+	(void)now;
+	return op->total ? (uint64_t)(percent_of(op) * 1e6) : NO_NUMBER;
+}
+
+static uint64_t number_rate(const struct op *op, uint64_t now)
+{
+	return rate_of(op, now);
+}
 
 /* ---- the table of them ------------------------------------------------------------------ */
 

@@ -163,6 +163,9 @@ int live_complain(int error)
 	case -EBADMSG:
 		/* source_replay.c has said where. */
 		return EXIT_SYSTEM;
+	case -EPIPE:
+		/* Who read what we print has had enough. */
+		return EXIT_OK;
 	default:
 		complain("%s", strerror(-error));
 		return status_of(error);

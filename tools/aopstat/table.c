@@ -275,10 +275,13 @@ void cell_print(FILE *f, const char *text, unsigned int width, bool right, bool 
 {
 	size_t have = columns_of(text), pad = have < width ? width - have : 0;
 
+	if (!right)
+		fputs(text, f);
+	if (right || !last)
+		while (pad--)
+			putc_unlocked(' ', f);
 	if (right)
-		fprintf(f, "%*s%s", (int)pad, "", text);
-	else
-		fprintf(f, "%s%*s", text, last ? 0 : (int)pad, "");
+		fputs(text, f);
 	fputs(last ? "" : "  ", f);
 }
 
@@ -289,22 +292,32 @@ void table_print(FILE *f, struct op *const *rows, size_t n, const struct columns
 		 uint64_t now, bool header, unsigned int width)
 {
 	unsigned int widths[MAX_COLUMNS], i, left;
-	char text[COLUMN_TEXT];
-	size_t r, have;
+	char text[COLUMN_TEXT], *cells = NULL, *cell;
+	size_t r, have, size;
+	FILE *keep;
+
+	/* Making the text is most of the work: once for each cell. */
+	keep = open_memstream(&cells, &size);
+	if (!keep)
+		return;
 
 	for (i = 0; i < c->n; i++)
 		widths[i] = header ? strlen(c->column[i]->header) : 1;
 	for (r = 0; r < n; r++) {
 		for (i = 0; i < c->n; i++) {
+			c->column[i]->text(text, sizeof(text), rows[r], now);
+			fwrite(text, 1, strlen(text) + 1, keep);
 			/* Nobody sees how wide the last one is. */
 			if (i == c->n - 1 && !c->column[i]->right)
 				continue;
-			c->column[i]->text(text, sizeof(text), rows[r], now);
 			have = columns_of(text);
 			if (have > widths[i])
 				widths[i] = have;
 		}
 	}
+	if (fclose(keep))
+		n = 0;
+	cell = cells;
 	for (i = 0; header && i < c->n; i++)
 		cell_print(f, c->column[i]->header, widths[i], c->column[i]->right, i == c->n - 1);
 	if (header)
@@ -314,7 +327,8 @@ void table_print(FILE *f, struct op *const *rows, size_t n, const struct columns
 		for (i = 0; i < c->n; i++) {
 			bool state = !strcmp(c->column[i]->name, "state");
 
-			c->column[i]->text(text, sizeof(text), rows[r], now);
+			strcpy(text, cell);
+			cell += strlen(cell) + 1;
 			cut(text, left);
 			fputs(state ? colour_of(rows[r]) : "", f);
 			cell_print(f, text, widths[i] < left ? widths[i] : left,
@@ -324,4 +338,5 @@ void table_print(FILE *f, struct op *const *rows, size_t n, const struct columns
 		}
 		fputc('\n', f);
 	}
+	free(cells);
 }

@@ -84,12 +84,22 @@ bool text_is_utf8(void)
 	return !strcmp(nl_langinfo(CODESET), "UTF-8");
 }
 
+/* Most strings are: then bytes are columns. */
+static bool is_plain(const char *s)
+{
+	while (*s >= ' ' && *s < 0x7f && *s != '\\')
+		s++;
+	return !*s;
+}
+
 const char *clean(char *buf, size_t size, const char *s)
 {
 	size_t len = strlen(s), n, at = 0;
 	mbstate_t state = { 0 };
 	wchar_t wc;
 
+	if (len < size && is_plain(s))
+		return memcpy(buf, s, len + 1);
 	while (len) {
 		n = mbrtowc(&wc, s, len, &state);
 		if (n - 1 < len && iswprint(wc) && wcwidth(wc) >= 0 && *s != '\\') {
@@ -121,6 +131,13 @@ size_t cut(char *s, size_t columns)
 	wchar_t wc;
 	int w;
 
+	if (is_plain(s)) {
+		have = strlen(s);
+		if (have <= columns)
+			return have;
+		s[columns] = '\0';
+		return columns;
+	}
 	while (*s) {
 		n = mbrtowc(&wc, s, MB_CUR_MAX, &state);
 		w = n + 2 < 3 ? -1 : wcwidth(wc);

@@ -41,7 +41,8 @@ static int print_frame(struct top *p)
 		n = p->set->rows;
 	table_print(stdout, rows, n, &p->columns, now, !p->set->no_header, 0);
 	free(rows);
-	fflush(stdout);
+	if (fflush(stdout))
+		return -errno;
 	p->frames++;
 	return p->set->count && p->frames >= p->set->count;
 }

@@ -2,6 +2,7 @@
 /*
  * watch.c - a line for each change
  */
+#include <errno.h>
 #include <string.h>
 
 #include "aopstat.h"
@@ -65,7 +66,8 @@ static int changed(void *data, const struct event *e)
 		print_time(w, e->time);
 		printf("%llu events were lost\n", (unsigned long long)e->lost);
 	}
-	fflush(stdout);
+	if (fflush(stdout))
+		return -errno;
 	w->printed += e->type == EVENT_OP;
 	return w->set->count && w->printed >= w->set->count;
 }
@@ -86,8 +88,7 @@ int cmd_watch(struct settings *s, int argc, char **argv)
 		return ret;
 	if (!s->no_header && !s->json)
 		print_header(&w);
-	fflush(stdout);
-	ret = loop_run(&l);
+	ret = fflush(stdout) ? -errno : loop_run(&l);
 	source_close(l.source);
 	return loop_exit(&l, ret);
 }
