@@ -157,9 +157,10 @@ static void ask_members(struct group *g)
 			group_unlock(g);
 			aop_cancel(g->members[i].op, s.reason);
 			group_lock(g);
-			if (atomic_load_explicit(&g->pinned, memory_order_relaxed) & PIN_SLEEPER)
+			/* First the word, then the wake: he may be about to sleep. */
+			if (atomic_exchange_explicit(&g->pinned, 0, memory_order_relaxed) &
+			    PIN_SLEEPER)
 				futex_wake(&g->pinned, INT32_MAX);
-			atomic_store_explicit(&g->pinned, 0, memory_order_relaxed);
 			if (g->ending)
 				leave_member(g, &g->members[i]);
 		}
