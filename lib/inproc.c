@@ -51,6 +51,8 @@ int inproc_init(struct op *op, struct aop_ctx *where, const struct aop_opts *o)
 	op->own.result = o->result;
 	if (o->state == AOP_CANCELLED)
 		op->own.reason = o->result;
+	if (o->state >= AOP_DONE)
+		op->own.flags = AOP_F_OVER;
 	ret = set_deadline(op, o);
 	return ret ? op_ended(op, ret) : 0;
 }

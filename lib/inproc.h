@@ -64,6 +64,7 @@ static inline void write_end(struct op *op, const bool local)
 struct outcome {
 	int ret;
 	bool changed;
+	bool leaves;			/* the owner lets go */
 	struct aop_status to;		/* its new word */
 };
 
@@ -93,13 +94,16 @@ static inline struct outcome apply(struct op *op, uint32_t word, uint32_t what, 
 	state = out.to.state;
 	final = !aop_move_is_legal(state, AOP_FAILED);
 
-	if (what >= AOP_SIGNAL_DONE && what <= DO_FAIL_BY_SYSTEM)
+	if (what >= AOP_SIGNAL_DONE && what <= DO_FAIL_BY_SYSTEM) {
 		out.to.flags |= AOP_F_OVER;
+		out.leaves = true;
+	}
 	if (unlikely(final)) {
 		switch (what) {
 		case AOP_SIGNAL_START:
 			/* It lets go: to say so to a caller who then ends is no use. */
 			out.to.flags |= AOP_F_OVER;
+			out.leaves = true;
 			out.ret = -EALREADY;
 			break;
 		case AOP_SIGNAL_DONE:
@@ -119,8 +123,12 @@ static inline struct outcome apply(struct op *op, uint32_t word, uint32_t what, 
 			out.changed = false;
 			return out;
 		}
-		write_begin(op, local);
-		write_end(op, local);
+		/* Created final it was over before, and nothing changes. */
+		out.changed = !(word_of(word).flags & AOP_F_OVER);
+		if (likely(out.changed)) {
+			write_begin(op, local);
+			write_end(op, local);
+		}
 		return out;
 	}
 	switch (what) {

@@ -85,6 +85,9 @@ void op_bind(struct op *op, struct aop_ctx *ctx, void (*release)(struct aop *op)
 	op->handle = handle;
 	op->watched = 0;
 	op->on_asked = 0;
+	op->born_over = rights & AOP_MAY_DRIVE && aop_is_over(to_aop(op));
+	if (unlikely(op->born_over))		/* and so for ever */
+		op->own = aop_status(to_aop(op));
 	if (unlikely(index >= atomic_load_explicit(&ctx->used, memory_order_relaxed)))
 		used_up_to(ctx, index + 1);
 	/* Pairs with the load in dispatch: what was set above is seen there. */

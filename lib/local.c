@@ -5,7 +5,8 @@
  * local.h says how the op's word locks and publishes.  op->sides counts who holds the
  * struct: the owner leaves it before he replaces the word for the last time, and the
  * last watcher gives the struct back only when that has happened: he looks at the
- * word with its lock, or has seen AOP_F_OVER.
+ * word with its lock, or has seen AOP_F_OVER and that the owner has left (an op that
+ * was created final is over before that).
  *
  * Ops that are watched are found in one of a few homes, by address; its lock protects
  * the op's list of watches, and says who runs a callback.  While it is held nobody
@@ -64,14 +65,14 @@ static int change(struct op *op, uint32_t what, int64_t value, uint64_t total)
 
 	word = change_begin(op, &h);
 	out = apply(op, word, what, value, total, now, true);
-	if (unlikely(!out.changed)) {
+	if (unlikely(!out.changed && !out.leaves)) {
 		word_unlock(op, word);
 		goto out;
 	}
 	to = out.to.word | (word & (WORD_WATCHED | WORD_WAITERS));
 	if (word & WORD_WAITERS)
 		fired = nodes_take(op, out.to, &to);
-	if (out.to.flags & AOP_F_OVER && what <= DO_FAIL_BY_SYSTEM) {
+	if (out.leaves) {
 		if (unlikely(op->flags & OP_ON_ASKED))
 			forget_asked(h, op);
 		alone = atomic_fetch_sub_explicit(&op->sides, SIDE_OWNER,
@@ -166,7 +167,8 @@ static void local_run(struct watch *w)
 	watch_run(w->home, w, true);
 }
 
-static int last_drop(struct op *op)
+/* sides: read before the word is, since the owner leaves them with the word locked. */
+static int last_drop(struct op *op, uint32_t sides)
 {
 	struct node *fired = NULL;
 	struct home *h = NULL;
@@ -177,7 +179,7 @@ static int last_drop(struct op *op)
 	/* Acquire: with OVER, all that the owner did. */
 	word = __atomic_load_n(&op->own.word, __ATOMIC_ACQUIRE);
 	if (likely((word & (WORD_LOCK | WORD_WATCHED)) == 0 &&
-		   word_of(word).flags & AOP_F_OVER)) {
+		   word_of(word).flags & AOP_F_OVER && !(sides & SIDE_OWNER))) {
 		atomic_store_explicit(&op->sides, 0, memory_order_relaxed);
 		freed(op);
 		return 1;
@@ -232,7 +234,7 @@ static int local_drop(struct op *op)
 		if (unlikely(sides < SIDE_WATCHER))
 			return -EINVAL;
 		if (sides < 2 * SIDE_WATCHER)
-			return last_drop(op);
+			return last_drop(op, sides);
 	} while (!atomic_compare_exchange_weak_explicit(&op->sides, &sides,
 							sides - SIDE_WATCHER,
 							memory_order_acq_rel,

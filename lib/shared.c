@@ -180,6 +180,10 @@ static void owner_frees(struct op *op, uint32_t what, int64_t value, int ret)
 	struct aop_status last;
 
 	op_unhook(op);
+	if (unlikely(op->born_over)) {
+		freed(op, op->own.word, op->own.result);
+		return;
+	}
 	last.word = 0;
 	last.state = what - AOP_SIGNAL_DONE + AOP_DONE;
 	if (ret || what == AOP_SIGNAL_LET_GO) {
@@ -419,6 +423,7 @@ static void unwatch_all(struct op *op)
 /*
  * The op is over, so its owner is on his way out of aop_start(), which told him so: the
  * struct must outlast his last touch.  (Ending leaves before it makes the op over.)
+ * An op that was created final is over from the start, and its owner may never come.
  */
 static void wait_for_owner(struct op *op)
 {
@@ -465,7 +470,8 @@ static int shared_drop(struct op *op)
 		unwatch_all(op);
 	last.word = aop_word_(to_aop(op));
 	result = __atomic_load_n(&op->st->result, __ATOMIC_RELAXED);
-	if (unlikely(last.flags & AOP_F_OVER && sides & SIDE_OWNER && !ctx->dead))
+	if (unlikely(last.flags & AOP_F_OVER && sides & SIDE_OWNER && !ctx->dead &&
+		     !op->born_over))
 		wait_for_owner(op);
 	handle = op->handle;
 	rights = op->rights & (AOP_MAY_LOOK | AOP_MAY_CANCEL);

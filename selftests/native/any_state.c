@@ -159,6 +159,58 @@ TEST_F(state, M5_created_final)
 	EXPECT_EQ(-EINVAL, aop_join(&bad));
 }
 
+/* It is over from the start: there is nothing that its owner could still touch. */
+TEST_F(state, M5_created_final_is_over)
+{
+	struct aop_status before;
+	struct seen s = { 0 };
+	struct aop op;
+
+	ASSERT_EQ(0, aop_init_with(&op, self->any.where,
+				   AOP_OPTS(.state = AOP_DONE, .result = 5)));
+	EXPECT_TRUE(aop_is_over(&op));
+	before = aop_status(&op);
+	ASSERT_EQ(0, aop_then(&op, &s.w, see, NULL, AOP_INLINE));
+	any_turn(&self->any);
+	EXPECT_EQ(1, s.calls);
+	EXPECT_EQ(0, aop_let_go(aop_owner(&op)));
+	any_turn(&self->any);
+	EXPECT_EQ(1, s.calls);
+	EXPECT_EQ(before.seq, aop_status(&op).seq);
+	EXPECT_EQ(NULL, aop_owner(&op));
+	EXPECT_EQ(5, aop_join(&op));
+}
+
+static int final_releases;
+static int64_t final_result;
+
+static void release_final(struct aop *op)
+{
+	final_releases++;
+	final_result = aop_result(op);
+}
+
+/* The watcher does not wait for an owner who has no reason to come soon. */
+TEST_F(state, M5_created_final_and_dropped_first)
+{
+	static int (*const end[])(struct aop_owner *o) = { aop_let_go, aop_start };
+	struct aop op;
+	size_t i;
+
+	for (i = 0; i < 2; i++) {
+		final_releases = 0;
+		ASSERT_EQ(0, aop_init_with(&op, self->any.where,
+					   AOP_OPTS(.state = AOP_FAILED, .result = -EIO,
+						    .release = release_final)));
+		EXPECT_EQ(-EIO, aop_get(&op, AOP_FOREVER));
+		EXPECT_EQ(0, aop_drop(&op));
+		EXPECT_EQ(0, final_releases);
+		EXPECT_EQ(i ? -EALREADY : 0, end[i](aop_owner(&op)));
+		EXPECT_EQ(1, final_releases);
+		EXPECT_EQ(-EIO, final_result);
+	}
+}
+
 TEST_F(state, M5_created_running)
 {
 	struct aop op;

@@ -72,6 +72,15 @@ static void end(pthread_t t)
 	pthread_join(t, NULL);
 }
 
+/* In a loop that looks: let the others run too, if there are more than processors. */
+static void sometimes(void)
+{
+	static unsigned int n;
+
+	if (++n % 256 == 0)
+		sched_yield();
+}
+
 /* As stack frames and heaps do it. */
 static void reuse(struct aop *op)
 {
@@ -91,7 +100,7 @@ TEST_F(race, O1_joined_and_reused_at_once)
 		mail = aop_owner(&op);
 		if (i & 1)
 			while (!aop_is_over(&op))
-				;
+				sometimes();
 		ASSERT_EQ(i, aop_join(&op));
 		reuse(&op);
 	}
@@ -109,10 +118,39 @@ TEST_F(race, M10_over_and_reused_without_a_drop)
 		ASSERT_EQ(0, aop_init(&op, AOP_LOCAL));
 		mail = aop_owner(&op);
 		while (!aop_is_over(&op))
-			if (i % 64 == 0)
-				sched_yield();
+			sometimes();
 		ASSERT_EQ(i, aop_result(&op));
 		reuse(&op);
+	}
+	end(t);
+}
+
+static void released(struct aop *op)
+{
+	reuse(op);
+	busy--;
+}
+
+/* Over from the start, so that neither side has a reason to wait for the other. */
+TEST_F(race, M5_created_final_and_both_let_go)
+{
+	struct aop op;
+	pthread_t t;
+	long i, j;
+
+	begin(&t, "d");
+	for (i = 1; i <= self->rounds; i++) {
+		busy++;
+		ASSERT_EQ(0, aop_init_with(&op, AOP_LOCAL,
+					   AOP_OPTS(.state = AOP_DONE, .release = released)));
+		mail = aop_owner(&op);
+		while (i & 1 && aop_owner(&op))
+			sometimes();
+		for (j = 0; j < i % 300; j++)
+			__asm__ volatile("" ::: "memory");
+		aop_drop(&op);
+		while (busy)
+			sched_yield();
 	}
 	end(t);
 }
@@ -254,6 +292,7 @@ TEST_F(race, W1_never_torn)
 			ASSERT_EQ(0, s.pad);
 			ASSERT_EQ(s.state == AOP_DONE ? i : 0, s.result);
 			ASSERT_EQ(s.done * 2, s.total);
+			sometimes();
 			ASSERT_EQ(2 * ((s.state != AOP_PENDING) + s.done + (s.state == AOP_DONE)),
 				  s.seq);
 		} while (!(s.flags & AOP_F_OVER));
