@@ -77,7 +77,7 @@ static int ctx_open(struct inode *inode, struct file *file)
 		kfree(ctx);
 		return ret;
 	}
-	ctx->home->spare_room = AOP_MAX_SPARE;
+	ctx->home->spare_room = READ_ONCE(aop_spare_ops);
 	mutex_init(&ctx->lock);
 	init_waitqueue_head(&ctx->wq);
 	INIT_LIST_HEAD(&ctx->eventfds);

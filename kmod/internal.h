@@ -106,12 +106,6 @@ struct aop_home {
 	char comm[TASK_COMM_LEN];
 };
 
-/*
- * Of one context: a burst of ends, and of beginnings, goes without the allocator.
- * Where memory is watched for use after free, each op is freed at once.
- */
-#define AOP_MAX_SPARE	(IS_ENABLED(CONFIG_KASAN) || IS_ENABLED(CONFIG_SLUB_DEBUG_ON) ? 0 : 64)
-
 struct aop_home *aop_home_create(const struct cred *cred);
 void aop_home_put(struct aop_home *home, unsigned int nr);
 
@@ -145,16 +139,6 @@ struct aop_link {
 };
 
 /**
- * struct aop_news - that an op has changed, see news.c
- * @node: in one of the lists
- * @kind: which one; 0: in none
- */
-struct aop_news {
-	struct list_head node;
-	u8 kind;
-};
-
-/**
  * struct aop - one operation
  * @ref: handles, fds, waiters, groups, an expiring deadline
  * @depth: of groups below it
@@ -168,6 +152,7 @@ struct aop_news {
  * @watchers: handles, fds and groups that may look
  * @mode: who may attach by id
  * @exported: it has, or had, a descriptor: somebody may sleep on @wq
+ * @news_kind: which list it is on by @news, see news.c; 0: none
  * @seq: of the newest change
  * @word: state and flags, as in struct aop_status
  * @reason: of the cancel
@@ -181,7 +166,7 @@ struct aop_news {
  * @registered: in the registry
  * @extra: or NULL; never changes
  * @wq: who polls or reads its fds
- * @news: for those who are told by netlink
+ * @news: for those who are told by netlink; under the lock of the lists, as @news_kind
  */
 struct aop {
 	refcount_t ref;
@@ -198,6 +183,7 @@ struct aop {
 	u32 watchers;
 	u16 mode;
 	bool exported;
+	u8 news_kind;
 	u32 seq;
 	u32 word;
 	s32 reason;
@@ -211,7 +197,7 @@ struct aop {
 	struct hlist_bl_node registered;
 	struct aop_extra *extra;
 	wait_queue_head_t wq;
-	struct aop_news news;
+	struct list_head news;
 };
 
 /**
@@ -330,6 +316,7 @@ extern struct workqueue_struct *aop_wq;	/* for what cannot be done where it is f
 
 DECLARE_PER_CPU(int, aop_op_counts);
 extern unsigned int aop_seq_start;
+extern unsigned int aop_spare_ops;
 
 int aop_op_init(void);
 void aop_op_exit(void);

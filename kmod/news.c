@@ -20,7 +20,7 @@
  *
  * Locks: subs_lock, a mutex, protects subscriptions; only who holds it takes ops off
  * the lists.  news_lock, a leaf inside the home locks, interrupts off, protects both
- * lists and aop_news.kind.
+ * lists and what says on which an op is.
  */
 #include <linux/module.h>
 #include <linux/netlink.h>
@@ -47,7 +47,7 @@ enum { NEWS_NONE, NEWS_CHANGED, NEWS_PROGRESSED, NEWS_MARKER };
  * @due: when it may be told of progress again
  * @event: number of the last message, sent or lost
  * @behind: messages were lost, and no later one has said so yet
- * @marker: in progressed
+ * @marker: in progressed; an op of which nothing else is used
  * @skb: messages to send; NULL but in a section of subs_lock
  */
 struct aop_sub {
@@ -60,7 +60,7 @@ struct aop_sub {
 	u64 due;
 	u64 event;
 	bool behind;
-	struct aop_news marker;
+	struct aop marker;
 	struct sk_buff *skb;
 };
 
@@ -89,17 +89,17 @@ static bool put_on(struct aop *op, u8 kind)
 	struct list_head *list = kind == NEWS_CHANGED ? &changed : &progressed;
 	bool first = list_empty(list);
 
-	if (op->news.kind != NEWS_NONE) {
-		list_move_tail(&op->news.node, list);
+	if (op->news_kind != NEWS_NONE) {
+		list_move_tail(&op->news, list);
 	} else if (nr_news < MAX_NEWS) {
 		aop_get(op);
 		nr_news++;
-		list_add_tail(&op->news.node, list);
+		list_add_tail(&op->news, list);
 	} else {
 		overflowed++;
 		return true;
 	}
-	op->news.kind = kind;
+	op->news_kind = kind;
 	return first;
 }
 
@@ -115,7 +115,7 @@ void aop_news_changed(struct aop *op)
 	bool first = false;
 
 	spin_lock_irqsave(&news_lock, flags);
-	if (op->news.kind != NEWS_CHANGED)
+	if (op->news_kind != NEWS_CHANGED)
 		first = put_on(op, NEWS_CHANGED);
 	spin_unlock_irqrestore(&news_lock, flags);
 	if (first)
@@ -133,7 +133,7 @@ void aop_news_progressed(struct aop *op)
 	unsigned long flags;
 
 	spin_lock_irqsave(&news_lock, flags);
-	if (op->news.kind != NEWS_CHANGED)
+	if (op->news_kind != NEWS_CHANGED)
 		put_on(op, NEWS_PROGRESSED);
 	spin_unlock_irqrestore(&news_lock, flags);
 	/* While it is queued this is one atomic operation. */
@@ -195,8 +195,8 @@ static void tell(struct aop_sub *sub, struct aop *op)
 
 static void take_off(struct aop *op)
 {
-	list_del(&op->news.node);
-	op->news.kind = NEWS_NONE;
+	list_del(&op->news);
+	op->news_kind = NEWS_NONE;
 	nr_news--;
 }
 
@@ -205,7 +205,7 @@ static struct aop *next_changed(void)
 	struct aop *op;
 
 	spin_lock_irq(&news_lock);
-	op = list_first_entry_or_null(&changed, struct aop, news.node);
+	op = list_first_entry_or_null(&changed, struct aop, news);
 	if (op)
 		take_off(op);
 	spin_unlock_irq(&news_lock);
@@ -250,57 +250,52 @@ static void changed_work(struct work_struct *work)
 /* ---- progress: subs_lock is held ----------------------------------------- */
 
 /* The next op before the end that a subscription is to be told of, with a reference. */
-static struct aop *step(struct aop_sub *sub, struct aop_news *end)
+static struct aop *step(struct aop_sub *sub, struct aop *end)
 {
-	struct list_head *pos;
-	struct aop *op = NULL;
+	struct aop *op = &sub->marker;
 
 	spin_lock_irq(&news_lock);
-	for (pos = sub->marker.node.next; pos != &end->node; pos = pos->next) {
-		struct aop_news *news = list_entry(pos, struct aop_news, node);
-
-		if (news->kind == NEWS_MARKER)
-			continue;
-		list_move(&sub->marker.node, pos);
-		op = container_of(news, struct aop, news);
+	do
+		op = list_next_entry(op, news);
+	while (op != end && op->news_kind == NEWS_MARKER);
+	if (op != end) {
+		list_move(&sub->marker.news, &op->news);
 		aop_get(op);
-		break;
 	}
 	spin_unlock_irq(&news_lock);
-	return op;
+	return op != end ? op : NULL;
 }
 
 /* The first op that every subscription was told of, off the list, or NULL. */
 static struct aop *next_told(void)
 {
-	struct aop_news *news;
-	struct aop *op = NULL;
+	struct aop *op;
 
 	spin_lock_irq(&news_lock);
-	news = list_first_entry_or_null(&progressed, struct aop_news, node);
-	if (news && news->kind != NEWS_MARKER) {
-		op = container_of(news, struct aop, news);
+	op = list_first_entry_or_null(&progressed, struct aop, news);
+	if (op && op->news_kind == NEWS_MARKER)
+		op = NULL;
+	if (op)
 		take_off(op);
-	}
 	spin_unlock_irq(&news_lock);
 	return op;
 }
 
 /* Is there an op that a subscription was not told of, before an end? */
-static bool has_progress(struct aop_sub *sub, struct aop_news *end)
+static bool has_progress(struct aop_sub *sub, struct aop *end)
 {
-	struct list_head *pos, *last = end ? &end->node : &progressed;
+	struct list_head *pos, *last = end ? &end->news : &progressed;
 	bool ret = false;
 
 	spin_lock_irq(&news_lock);
-	for (pos = sub->marker.node.next; pos != last && !ret; pos = pos->next)
-		ret = list_entry(pos, struct aop_news, node)->kind != NEWS_MARKER;
+	for (pos = sub->marker.news.next; pos != last && !ret; pos = pos->next)
+		ret = list_entry(pos, struct aop, news)->news_kind != NEWS_MARKER;
 	spin_unlock_irq(&news_lock);
 	return ret;
 }
 
 /* The markers of those that were told all there was are behind the end. */
-static void tell_progress(struct aop_sub *sub, struct aop_news *end)
+static void tell_progress(struct aop_sub *sub, struct aop *end)
 {
 	struct aop *op;
 
@@ -310,21 +305,21 @@ static void tell_progress(struct aop_sub *sub, struct aop_news *end)
 		cond_resched();
 	}
 	spin_lock_irq(&news_lock);
-	list_move(&sub->marker.node, &end->node);
+	list_move(&sub->marker.news, &end->news);
 	spin_unlock_irq(&news_lock);
 }
 
 static void progress_work(struct work_struct *work)
 {
 	/* What progresses again meanwhile is for the next time. */
-	struct aop_news end = { .kind = NEWS_MARKER };
+	struct aop end = { .news_kind = NEWS_MARKER };
 	u64 now = ktime_get_ns(), least = S64_MAX / 2, next = S64_MAX;
 	struct aop_sub *sub;
 	struct aop *op;
 
 	mutex_lock(&subs_lock);
 	spin_lock_irq(&news_lock);
-	list_add_tail(&end.node, &progressed);
+	list_add_tail(&end.news, &progressed);
 	spin_unlock_irq(&news_lock);
 	list_for_each_entry(sub, &subs, node)
 		if (sub->due <= now && has_progress(sub, &end)) {
@@ -332,7 +327,7 @@ static void progress_work(struct work_struct *work)
 			sub->due = now + sub->interval;
 		}
 	spin_lock_irq(&news_lock);
-	list_del(&end.node);
+	list_del(&end.news);
 	spin_unlock_irq(&news_lock);
 	while ((op = next_told()))
 		aop_put(op);
@@ -385,10 +380,10 @@ static struct aop_sub *begin(struct net *net, u32 portid)
 	}
 	sub->net = net;
 	sub->portid = portid;
-	sub->marker.kind = NEWS_MARKER;
+	sub->marker.news_kind = NEWS_MARKER;
 	list_add_tail(&sub->node, &subs);
 	spin_lock_irq(&news_lock);
-	list_add_tail(&sub->marker.node, &progressed);
+	list_add_tail(&sub->marker.news, &progressed);
 	spin_unlock_irq(&news_lock);
 	WRITE_ONCE(aop_news_wanted, true);
 	return sub;
@@ -449,7 +444,7 @@ int aop_unsubscribe(struct net *net, u32 portid)
 	if (sub) {
 		list_del(&sub->node);
 		spin_lock_irq(&news_lock);
-		list_del(&sub->marker.node);
+		list_del(&sub->marker.news);
 		spin_unlock_irq(&news_lock);
 		WRITE_ONCE(aop_news_wanted, !list_empty(&subs));
 	}

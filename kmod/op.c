@@ -34,19 +34,15 @@ unsigned int aop_seq_start;
 module_param_named(seq_start, aop_seq_start, uint, 0644);
 MODULE_PARM_DESC(seq_start, "sequence number that new ops begin with (for tests)");
 
+/*
+ * With these a burst of ends, and of beginnings, goes without the allocator.  Where memory
+ * is watched for use after free, each op is freed at once, unless asked for otherwise.
+ */
+unsigned int aop_spare_ops = IS_ENABLED(CONFIG_KASAN) || IS_ENABLED(CONFIG_SLUB_DEBUG_ON) ? 0 : 64;
+module_param_named(spare_ops, aop_spare_ops, uint, 0644);
+MODULE_PARM_DESC(spare_ops, "how many ops that ended a new context keeps for its next ones");
+
 /* ---- life -------------------------------------------------------------- */
-
-static void op_construct(void *mem)
-{
-	struct aop *op = mem;
-
-	/* aop_free() returns it with these as they are here. */
-	INIT_HLIST_HEAD(&op->links);
-	INIT_HLIST_HEAD(&op->hooks);
-	INIT_HLIST_BL_NODE(&op->registered);
-	init_waitqueue_head(&op->wq);
-	op->news.kind = 0;
-}
 
 /**
  * aop_alloc() - memory for ops
@@ -73,8 +69,15 @@ u32 aop_alloc(struct aop_home *home, struct aop **ops, u32 nr)
 	refcount_add(nr, &home->ref);
 	this_cpu_add(aop_op_counts, nr);
 	for (i = 0; i < nr; i++) {
-		ops[i]->home = home;
-		ops[i]->extra = NULL;
+		struct aop *op = ops[i];
+
+		op->home = home;
+		op->extra = NULL;
+		op->news_kind = 0;
+		INIT_HLIST_HEAD(&op->links);
+		INIT_HLIST_HEAD(&op->hooks);
+		INIT_HLIST_BL_NODE(&op->registered);
+		init_waitqueue_head(&op->wq);
 	}
 	return nr;
 }
@@ -217,7 +220,6 @@ void aop_free_spare(struct aop_home *home)
 	spin_unlock_irq(&home->lock);
 	for (; op; op = next, nr++) {
 		next = op->dead;
-		INIT_HLIST_HEAD(&op->links);
 		kmem_cache_free(op_cache, op);
 	}
 	if (nr)
@@ -256,7 +258,6 @@ static void free_dead(struct aop_run *run)
 
 	for (op = run->dead; op; op = next) {
 		next = op->dead;
-		INIT_HLIST_HEAD(&op->links);
 		aop_unregister(op);
 		if (still_busy(op))
 			continue;
@@ -584,7 +585,7 @@ int __init aop_op_init(void)
 	BUILD_BUG_ON(aop_move_is_legal(AOP_FAILED, AOP_FAILED));
 	BUILD_BUG_ON(aop_move_is_legal(AOP_CANCELLED, AOP_CANCELLED));
 
-	op_cache = kmem_cache_create("aop_op", sizeof(struct aop), 0, SLAB_ACCOUNT, op_construct);
+	op_cache = kmem_cache_create("aop_op", sizeof(struct aop), 0, SLAB_ACCOUNT, NULL);
 	if (!op_cache)
 		return -ENOMEM;
 	aop_wq = alloc_workqueue("aop", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
