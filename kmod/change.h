@@ -135,12 +135,7 @@ static __always_inline int __aop_progress_locked(struct aop_run *run, struct aop
 	op->time = time;
 	trace_aop_change(op, op->word, seq);
 	hlist_for_each_entry(link, &op->links, node) {
-		struct aop_status *slot = link->slot;
-
-		aop_slot_lock(slot, seq);
-		aop_slot_time(slot, link, time);
-		aop_slot_progress(slot, done, total);
-		aop_slot_unlock(slot, seq);
+		aop_slot_details(link, seq, time, done, total);
 		if (link->mask & AOP_EV_CHANGE)
 			aop_run_queue(run, link);
 	}

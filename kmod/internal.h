@@ -122,6 +122,8 @@ void aop_home_put(struct aop_home *home, unsigned int nr);
  * @index: of the entry and its slot; never changes
  * @mask: AOP_EV_*, under the home lock
  * @rights: AOP_MAY_*, under the table mutex and, to change, the home lock
+ * @own: in use for an op of its own context's home; under that home's lock, which
+ *	then pins all the above
  */
 struct aop_link {
 	union {
@@ -136,6 +138,7 @@ struct aop_link {
 	u32 index;
 	u8 mask;
 	u8 rights;
+	bool own;
 };
 
 /**
@@ -512,7 +515,7 @@ struct aop_chunk {
  * @home: of the ops created here
  * @nr_slots: 0 before AOP_IOC_SETUP; a power of two; published last
  * @chunks: for all slots; filled on demand
- * @nr_chunks: how many are there; under @lock
+ * @nr_chunks: how many are there; under @lock, published with release
  * @free: free entries; under @lock
  * @nr_used: entries in use; under @lock
  * @nr_uncharge: entries freed since @lock was taken
@@ -602,6 +605,52 @@ static __always_inline int aop_link_get(struct aop_ctx *ctx, u64 handle, struct 
 		return gen ? -ESTALE : -EBADF;
 	*found = link;
 	return 0;
+}
+
+/**
+ * aop_link_own_lock() - take the home lock and find a handle under it alone
+ * @ctx: whose table, not necessarily locked
+ * @handle: from user space
+ * @found: the entry
+ *
+ * For handles on ops that were created here, so that the home is known before the
+ * handle is: such a handle comes and goes under the lock of that home.
+ *
+ * Context: process, interrupts on.
+ * Return: true, with the lock of @ctx->home held; false, with nothing held, when it is not
+ * of that kind, or not a handle at all.
+ */
+static __always_inline bool aop_link_own_lock(struct aop_ctx *ctx, u64 handle,
+					      struct aop_link **found)
+{
+	u32 index = AOP_HANDLE_SLOT(handle), chunk = index / AOP_CHUNK;
+	/* Pairs with the release in aop_chunk_add(). */
+	u32 nr_chunks = smp_load_acquire(&ctx->nr_chunks);
+	struct aop_link *link;
+
+	if (unlikely(chunk >= nr_chunks))
+		return false;
+	chunk = array_index_nospec(chunk, nr_chunks);
+	link = &ctx->chunks[chunk].links[index % AOP_CHUNK];
+	spin_lock_irq(&ctx->home->lock);
+	/* Set by others under other locks, but then it is false, and stays so. */
+	if (likely(READ_ONCE(link->own) && link->gen == AOP_HANDLE_GEN(handle))) {
+		__release(&ctx->home->lock);	/* by aop_link_own_unlock(): for sparse */
+		*found = link;
+		return true;
+	}
+	spin_unlock_irq(&ctx->home->lock);
+	return false;
+}
+
+/**
+ * aop_link_own_unlock() - undo aop_link_own_lock()
+ * @ctx: its home is unlocked
+ */
+static __always_inline void aop_link_own_unlock(struct aop_ctx *ctx)
+{
+	__acquire(&ctx->home->lock);	/* by aop_link_own_lock(): for sparse */
+	spin_unlock_irq(&ctx->home->lock);
 }
 
 /**

@@ -96,6 +96,8 @@ static __always_inline int aop_link_attach(struct aop_run *run, struct aop_link 
 	}
 	if (rights & AOP_MAY_LOOK)
 		__aop_watch_locked(run, op);
+	if (op->home == link->ctx->home)
+		WRITE_ONCE(link->own, true);
 	return 0;
 }
 
@@ -106,6 +108,7 @@ static __always_inline void __aop_link_first(struct aop_run *run, struct aop_lin
 	link->op = op;
 	link->rights = rights;
 	link->mask = mask;
+	WRITE_ONCE(link->own, true);
 	op->nr_links = 1;
 	op->watchers = 1;
 	hlist_add_head(&link->node, &op->links);
@@ -159,6 +162,7 @@ static __always_inline void __aop_link_reap(struct aop_run *run, struct aop_link
 	if (link->rights)
 		return;
 	aop_slot_clear(link);
+	WRITE_ONCE(link->own, false);
 	aop_link_free(link);
 	if (refcount_dec_and_test(&op->ref))
 		__aop_retire_locked(run, op);

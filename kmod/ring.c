@@ -202,7 +202,8 @@ int aop_chunk_add(struct aop_ctx *ctx)
 	}
 	/* The zeroed page before the pointer.  Pairs with area_fault(). */
 	smp_store_release(&chunk->slots, slots);
-	ctx->nr_chunks++;
+	/* Pairs with the acquire in aop_link_own_lock(). */
+	smp_store_release(&ctx->nr_chunks, ctx->nr_chunks + 1);
 	return 0;
 }
 

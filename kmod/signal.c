@@ -191,6 +191,54 @@ int aop_signal_batch(struct aop_ctx *ctx, void __user *entries, u32 size, u32 nr
 	return aop_entries(ctx, &signals, entries, size, nr, done);
 }
 
+static noinline long signal_any(struct aop_ctx *ctx, void __user *arg)
+{
+	return aop_one(ctx, &signals, arg);
+}
+
+/*
+ * The call that matters most: new details of an op that was created here.  It needs
+ * neither the table mutex nor a run.  All else, and what is wrong, is for signal_any(),
+ * which fetches @arg again.
+ */
+static noinline long progress_own(struct aop_ctx *ctx, void __user *arg, u64 handle, s64 done,
+				  u64 total)
+{
+	struct aop_link *link, *ready = NULL;
+	struct aop *op;
+	u64 time;
+	u32 seq;
+
+	if (unlikely(done < 0 || !aop_link_own_lock(ctx, handle, &link)))
+		return signal_any(ctx, arg);
+	op = link->op;
+	if (unlikely(!(link->rights & AOP_MAY_DRIVE) || aop_is_final(op) ||
+		     !hlist_empty(&op->hooks) || READ_ONCE(aop_news_wanted))) {
+		aop_link_own_unlock(ctx);
+		return signal_any(ctx, arg);
+	}
+	seq = op->seq + 2;
+	time = max(ktime_get_ns(), op->time);
+	op->done = done;
+	op->total = total;
+	op->time = time;
+	trace_aop_change(op, op->word, seq);
+	hlist_for_each_entry(link, &op->links, node) {
+		aop_slot_details(link, seq, time, done, total);
+		if (link->mask & AOP_EV_CHANGE) {
+			/* Mostly one; more are pushed one by one. */
+			if (unlikely(ready))
+				aop_ring_push(ready->ctx, &ready, 1);
+			ready = link;
+		}
+	}
+	smp_store_release(&op->seq, seq);	/* last, as in __aop_changed() */
+	if (ready)
+		aop_ring_push(ready->ctx, &ready, 1);
+	aop_link_own_unlock(ctx);
+	return 0;
+}
+
 /**
  * aop_ioctl_signal() - AOP_IOC_SIGNAL
  * @ctx: of the calling process
@@ -214,5 +262,22 @@ long aop_ioctl_signal(struct aop_ctx *ctx, void __user *arg)
  */
 long aop_ioctl_signal_one(struct aop_ctx *ctx, void __user *arg)
 {
-	return aop_one(ctx, &signals, arg);
+	struct aop_signal_entry __user *user = arg;
+	u64 handle, total;
+	s64 value;
+	u32 what;
+
+	if (!user_read_access_begin(user, sizeof(*user)))
+		return -EFAULT;
+	unsafe_get_user(what, &user->what, fault);
+	unsafe_get_user(handle, &user->handle, fault);
+	unsafe_get_user(value, &user->value, fault);
+	unsafe_get_user(total, &user->total, fault);
+	user_read_access_end();
+	if (likely(what == AOP_SIGNAL_PROGRESS))
+		return progress_own(ctx, arg, handle, value, total);
+	return signal_any(ctx, arg);
+fault:
+	user_read_access_end();
+	return -EFAULT;
 }

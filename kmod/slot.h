@@ -50,6 +50,17 @@ static __always_inline void aop_slot_time(struct aop_status *slot, const struct 
 	WRITE_ONCE(slot->time, time + link->ctx->time_offset);
 }
 
+static __always_inline void aop_slot_details(const struct aop_link *link, u32 seq, u64 time,
+					     u64 done, u64 total)
+{
+	struct aop_status *slot = link->slot;
+
+	aop_slot_lock(slot, seq);
+	aop_slot_time(slot, link, time);
+	aop_slot_progress(slot, done, total);
+	aop_slot_unlock(slot, seq);
+}
+
 /* The slot shows an op for the first time. */
 static __always_inline void aop_slot_begin(const struct aop_link *link, const struct aop *op,
 					   u64 data)
