@@ -87,6 +87,14 @@ static int64_t call(struct task *t, aop_poll_fn *fn)
 	struct task *before = ts->current;
 	int64_t ret;
 
+	/*
+	 * Woken by something else.  What it awaits may be seen to be over, and may be
+	 * another op by the time that its waker would run.
+	 */
+	if (unlikely(t->state & TASK_WAITING)) {
+		aop_unwatch(&t->waker);
+		t->state &= ~TASK_WAITING;
+	}
 	ts->current = t;
 	ts->polls++;
 	t->polls++;
