@@ -92,7 +92,7 @@ static bool watch_call(struct aop_ctx *ctx, struct watch *w, const struct aop_st
 	 * been run by then, and be gone.
 	 */
 	frame_enter(&ctx->home, &frame, w, watcher(w));
-	frame.last = last;
+	frame.last = last || x;
 	lock_drop(&ctx->home.lock);
 	if (x)
 		exec_submit(x);

@@ -20,6 +20,7 @@
 /* What can happen to an op besides enum aop_signal. */
 enum {
 	DO_FAIL_BY_SYSTEM = AOP_SIGNAL_LET_GO + 1, /* the owner, with what the system did */
+	DO_ACCEPT,				/* start, but do not let go of a final one */
 	DO_CANCEL,				/* value: the reason */
 	DO_EXPIRE,				/* its deadline */
 	DO_ABANDON,				/* the last watcher lets go */
@@ -133,6 +134,7 @@ static inline struct outcome apply(struct op *op, uint32_t word, uint32_t what, 
 	}
 	switch (what) {
 	case AOP_SIGNAL_START:
+	case DO_ACCEPT:
 		if (!aop_move_is_legal(state, AOP_RUNNING) || state == AOP_RUNNING) {
 			out.ret = -EINVAL;
 			out.changed = false;
@@ -157,6 +159,7 @@ static inline struct outcome apply(struct op *op, uint32_t word, uint32_t what, 
 	write_begin(op, local);
 	switch (what) {
 	case AOP_SIGNAL_START:
+	case DO_ACCEPT:
 		out.to.state = AOP_RUNNING;
 		break;
 	case AOP_SIGNAL_PROGRESS:
@@ -248,6 +251,7 @@ static inline bool watch_call(struct home *h, struct op *op, struct watch *w,
 			return true;
 		frame_enter(h, &frame, w, watcher(w));
 		frame.alive = op;
+		frame.last = true;	/* another may be where w was, and be due */
 		home_unlock(h, local);
 		exec_submit(x);		/* w may have been run, and be gone */
 		home_lock(h, local);

@@ -101,25 +101,54 @@ void local_expire(struct op *op)
 	change(op, DO_EXPIRE, 0, 0);
 }
 
-static inline void look_at_clock(struct op *op)
+/* True: op was ended here, and callbacks may have given it back. */
+static inline bool look_at_clock(struct op *op)
 {
-	if (unlikely(op->flags & OP_DEADLINE) && !aop_is_final(to_aop(op)) &&
-	    late(op, aop_now()))
-		local_expire(op);
+	if (likely(!(op->flags & OP_DEADLINE)) || aop_is_final(to_aop(op)) ||
+	    !late(op, aop_now()))
+		return false;
+	local_expire(op);
+	return true;
+}
+
+/* The owner comes by.  False: he was called back from here, and has let go. */
+static bool owner_looks_at_clock(struct op *op)
+{
+	struct home *h = home_of(op);
+	struct frame frame;
+	bool still;
+
+	lock_take(&h->lock);
+	frame_enter(h, &frame, NULL, NULL);
+	frame.alive = op;
+	lock_drop(&h->lock);
+	look_at_clock(op);
+	lock_take(&h->lock);
+	frame_leave(h, &frame);
+	still = frame.alive &&
+		atomic_load_explicit(&op->sides, memory_order_relaxed) & SIDE_OWNER;
+	lock_drop(&h->lock);
+	return still;
 }
 
 static int local_signal(struct op *op, uint32_t what, int64_t value, uint64_t total)
 {
 	uint32_t sides = atomic_load_explicit(&op->sides, memory_order_acquire);
+	int ret;
 
 	assert_that(sides & SIDE_OWNER, "an op is driven that its owner has let go of");
 	if (unlikely(!(sides & SIDE_OWNER)))
 		return -EPERM;
 	if (unlikely(op->flags & (OP_DEADLINE | OP_ALARM))) {
-		look_at_clock(op);
-		if (op->flags & OP_ALARM &&
-		    (what >= AOP_SIGNAL_DONE ||
-		     (what == AOP_SIGNAL_START && aop_is_final(to_aop(op)))))
+		if (op->flags & OP_DEADLINE && !owner_looks_at_clock(op))
+			return -EALREADY;
+		if (op->flags & OP_ALARM && what == AOP_SIGNAL_START) {
+			/* A cancel may come until then; it must not let go with an alarm. */
+			ret = change(op, DO_ACCEPT, 0, 0);
+			if (ret != -EALREADY)
+				return ret;
+		}
+		if (op->flags & OP_ALARM && what != AOP_SIGNAL_PROGRESS)
 			op->alarm->disarm(op->alarm);
 	}
 	return change(op, what, value, total);
@@ -129,7 +158,8 @@ static int local_cancel(struct op *op, int reason)
 {
 	if (aop_is_final(to_aop(op)))
 		return AOP_TOO_LATE;
-	look_at_clock(op);
+	if (unlikely(look_at_clock(op)))
+		return AOP_TOO_LATE;
 	return change(op, DO_CANCEL, reason ? reason : -ECANCELED, 0);
 }
 
@@ -195,6 +225,8 @@ static int last_drop(struct op *op, uint32_t sides)
 		/* The owner was first, and has left. */
 		word_unlock(op, word);
 		if (h) {
+			/* From inside a callback: the groups have not been told yet. */
+			deliver(h, op, true);
 			frame_forget_op(h, op);
 			lock_drop(&h->lock);
 		}

@@ -64,11 +64,26 @@ void private_expire(struct op *op)
 	change(op, DO_EXPIRE, 0, 0);
 }
 
-static inline void look_at_clock(struct op *op)
+/* True: op was ended here, and callbacks may have given it back. */
+static inline bool look_at_clock(struct op *op)
 {
-	if (unlikely(op->flags & OP_DEADLINE) && !aop_is_final(to_aop(op)) &&
-	    late(op, aop_now()))
-		private_expire(op);
+	if (likely(!(op->flags & OP_DEADLINE)) || aop_is_final(to_aop(op)) ||
+	    !late(op, aop_now()))
+		return false;
+	private_expire(op);
+	return true;
+}
+
+/* The owner comes by.  False: he was called back from here, and has let go. */
+static bool owner_looks_at_clock(struct op *op)
+{
+	struct frame frame;
+
+	frame_enter(&private_frames, &frame, NULL, NULL);
+	frame.alive = op;
+	look_at_clock(op);
+	frame_leave(&private_frames, &frame);
+	return frame.alive && sides_of(op) & SIDE_OWNER;
 }
 
 static int private_signal(struct op *op, uint32_t what, int64_t value, uint64_t total)
@@ -81,7 +96,8 @@ static int private_signal(struct op *op, uint32_t what, int64_t value, uint64_t 
 	assert_that(sides_of(op) & SIDE_OWNER, "an op is driven that its owner has let go of");
 	if (unlikely(!(sides_of(op) & SIDE_OWNER)))
 		return -EPERM;
-	look_at_clock(op);
+	if (unlikely(op->flags & OP_DEADLINE) && !owner_looks_at_clock(op))
+		return -EALREADY;
 	ends = what >= AOP_SIGNAL_DONE ||
 	       (what == AOP_SIGNAL_START && aop_is_final(to_aop(op)));
 	if (!ends)
@@ -103,7 +119,8 @@ static int private_signal(struct op *op, uint32_t what, int64_t value, uint64_t 
 static int private_cancel(struct op *op, int reason)
 {
 	check_thread(op);
-	look_at_clock(op);
+	if (unlikely(look_at_clock(op)))
+		return AOP_TOO_LATE;
 	return change(op, DO_CANCEL, reason ? reason : -ECANCELED, 0);
 }
 
@@ -166,10 +183,11 @@ static int private_drop(struct op *op)
 	if (op->watches)
 		forget_watchers(&private_frames, op, false);
 	set_sides(op, sides);
-	if (sides) {
-		look_at_clock(op);
+	if (sides)
 		return abandon(op);
-	}
+	/* From inside the callback of one watch: the groups have not been told yet. */
+	if (unlikely(op->watches))
+		deliver(&private_frames, op, false);
 	freed(op);
 	return 1;
 }
