@@ -204,6 +204,9 @@ static void epoll_begin(struct aop_loop *l, struct io *io)
 			return;
 		}
 	}
+	/* Begun by a callback for an event of before: it is not told of that one. */
+	if (io->kind == IO_READY && f->busy)
+		io->state = 1;
 	line_add(line, io);
 	/* Those before it have armed it; but not for other events. */
 	if (line->first == io || io->kind == IO_READY)
@@ -229,7 +232,8 @@ static int serve(struct file *f, struct line *line)
 	for (n = 0; (io = line->first); n++) {
 		if (line == &f->in && f->drained)
 			break;
-		ret = io_attempt(io, true);
+		/* The one before may have taken what there was, and a call might block. */
+		ret = io_attempt(io, !n);
 		if (ret == -EAGAIN)
 			break;
 		if (line == &f->in)
@@ -248,7 +252,7 @@ static int tell(struct line *line, uint32_t events)
 
 	while (io) {
 		next = io->wait;
-		if (events & (io->events | POLLERR | POLLHUP)) {
+		if (!io->state && events & (io->events | POLLERR | POLLHUP)) {
 			line_remove(line, io);
 			io_end(io, events & (io->events | POLLERR | POLLHUP));
 			/* The callback may have changed the line. */
@@ -263,6 +267,7 @@ static int tell(struct line *line, uint32_t events)
 static int file_ready(struct aop_loop *l, int fd, uint32_t events)
 {
 	struct file *f = file_of(of(l), fd);
+	struct io *io;
 	int n;
 
 	f->busy = true;
@@ -273,6 +278,8 @@ static int file_ready(struct aop_loop *l, int fd, uint32_t events)
 	if (events & (EPOLLOUT | EPOLLERR | EPOLLHUP))
 		n += serve(f, &f->out);
 	f->busy = false;
+	for (io = f->ready.first; io; io = io->wait)
+		io->state = 0;
 	arm_or_give_up(l, f, fd);
 	return n;
 }

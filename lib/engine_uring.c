@@ -165,6 +165,7 @@ static void completed(struct aop_loop *l, struct io *io, int res)
 			poll_io(of(l), io);
 			return;
 		}
+		ret = -ECANCELED;	/* which found nothing, as it was not polled yet */
 	} else if (unlikely(res == -EISCONN && io->kind == IO_CONNECT && io->done)) {
 		ret = 0;
 	} else if (io->kind == IO_WRITE_ALL && res > 0) {
