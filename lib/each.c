@@ -84,6 +84,8 @@ static bool begin_one(struct each *e)
 	struct aop_member *m = e->free;
 	struct aop *op;
 
+	if (unlikely(e->loop->closing))
+		stop(e, -EOWNERDEAD, 0);
 	if (e->stopped || !m)
 		return false;
 	op = e->next(to_aop_each(e), m - e->slots);

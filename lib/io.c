@@ -61,11 +61,17 @@ static void io_asked(struct aop_watch *w, const struct aop_status *st)
 
 void ios_close(struct aop_loop *l)
 {
-	struct io *io, *next;
+	struct io *io = l->ios;
 
-	for (io = l->ios; io; io = next) {
-		next = io->next;
+	/* Callbacks may end others, and free them: begin again after each. */
+	while (io) {
+		if (io->reason) {
+			io = io->next;
+			continue;
+		}
+		io->reason = -ECANCELED;
 		io_cancel(io);
+		io = l->ios;
 	}
 	/* Until the kernel has let go of all buffers. */
 	while (l->ios)

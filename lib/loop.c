@@ -375,12 +375,15 @@ static int doze(struct aop_loop *l, int64_t timeout)
 
 static int dispatch_contexts(struct aop_loop *l)
 {
-	struct loop_ctx *c, *next;
+	struct loop_ctx *c, *next, *then;
 	int ret, n = 0;
 
 	for (c = l->contexts; c; c = next) {
-		next = c->next;
+		then = c->next;
 		ret = aop_ctx_dispatch(c->ctx);
+		/* A callback may have removed it: the rest has its turn next time. */
+		for (next = l->contexts; next && next != then; next = next->next)
+			;
 		if (ret > 0)
 			n += ret;
 	}
@@ -853,6 +856,27 @@ no_door:
 	return ret;
 }
 
+/*
+ * What ended just now, and is awaited by ops that the loop drives (aop_within(),
+ * aop_for_each()), is on its way to them; not what the program has posted.
+ */
+static void run_the_rest(struct aop_loop *l)
+{
+	struct loop_fifo *f = &l->queue[LOOP_POSTED];
+	const char *ours = (const char *)&l->exec;
+	struct aop_work *w;
+
+	do {
+		take_posted(l);
+		while ((w = f->first) != WORK_END) {
+			f->first = __atomic_load_n(&w->next, __ATOMIC_RELAXED);
+			(void)!__atomic_exchange_n(&w->next, NULL, __ATOMIC_SEQ_CST);
+			if ((const char *)w > ours && (const char *)w < ours + sizeof(l->exec))
+				w->run(w);
+		}
+	} while (run_queues(l));
+}
+
 /**
  * aop_loop_close() - close a loop
  * @l: from aop_loop_open(); or NULL
@@ -862,8 +886,9 @@ no_door:
  * waits.  Work that was posted and has not run does not run.  Contexts are removed.
  *
  * No other thread may use the loop any more, but for posts that have returned or been
- * run; watches on its executor must be gone, and ops over whose deadline it keeps.  Not
- * from a callback of the loop.
+ * run; watches on its executor must be gone, and ops over whose deadline it keeps, or
+ * which others drive and aop_within() or aop_for_each() waits for.  Not from a callback of
+ * the loop.
  */
 void aop_loop_close(struct aop_loop *l)
 {
@@ -878,6 +903,7 @@ void aop_loop_close(struct aop_loop *l)
 	ios_close(l);
 	signals_close(l);
 	timers_close(l);
+	run_the_rest(l);
 	alarms_close(l);
 	/* Who still rings the door. */
 	while (atomic_load_explicit(&l->rung, memory_order_acquire) != l->stats.wakes)

@@ -108,11 +108,10 @@ static struct aop_work *take_work(struct aop_pool *p)
 
 static void unlock_and_wake(struct aop_pool *p)
 {
-	bool sleeps = p->idle;
-
-	pthread_mutex_unlock(&p->lock);
-	if (sleeps)
+	/* With the lock held: once a thread has what is new, p may be closed. */
+	if (p->idle)
 		pthread_cond_signal(&p->more);
+	pthread_mutex_unlock(&p->lock);
 }
 
 /* ---- threads ---------------------------------------------------------------- */

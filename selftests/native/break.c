@@ -1,0 +1,401 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What a review of the operations of one process broke: callbacks that give back what
+ * the library still goes through, and wakes that came too early or at the wrong time.
+ */
+#include <poll.h>
+#include <pty.h>
+#include <stdatomic.h>
+#include <termios.h>
+
+#include "any.h"
+#include "loop.h"
+
+/* ---- ops ------------------------------------------------------------------------- */
+
+FIXTURE(inside) {
+	struct any any;
+};
+
+FIXTURE_VARIANT(inside) { enum any_scope scope; };
+FIXTURE_VARIANT_ADD(inside, private) { .scope = ANY_PRIVATE };
+FIXTURE_VARIANT_ADD(inside, local) { .scope = ANY_LOCAL };
+
+FIXTURE_SETUP(inside)
+{
+	ASSERT_EQ(0, any_setup(&self->any, variant->scope));
+}
+
+FIXTURE_TEARDOWN(inside)
+{
+}
+
+static void drop_and_free(struct aop_watch *w, const struct aop_status *st)
+{
+	struct aop *op = w->data;
+
+	(void)st;
+	if (aop_drop(op) == 1)
+		free(op);
+}
+
+/* The callback before the group's gives the member back. */
+TEST_F(inside, W7_W8_member_is_freed_before_its_group_is_told)
+{
+	struct aop *a = malloc(sizeof(*a)), *b = malloc(sizeof(*b));
+	struct aop_member m[2];
+	struct aop_group g;
+	struct aop_watch w;
+	struct aop *all;
+
+	ASSERT_EQ(0, aop_init(a, self->any.where));
+	ASSERT_EQ(0, aop_init(b, self->any.where));
+	ASSERT_EQ(0, aop_then(a, &w, drop_and_free, a, AOP_INLINE));
+	all = aop_all(&g, m, AOP_OPS(a, b), 0);
+	EXPECT_EQ(0, aop_done(aop_owner(a), 1));	/* a is gone */
+	EXPECT_EQ(0, aop_done(aop_owner(b), 1));
+	EXPECT_TRUE(aop_is_over(all));
+	EXPECT_EQ(2, aop_result(all));
+	EXPECT_EQ(1, aop_drop(all));
+	EXPECT_EQ(1, aop_drop(b));
+	free(b);
+}
+
+static void end_it(struct aop_watch *w, const struct aop_status *st)
+{
+	(void)st;
+	aop_cancelled(w->data, 0);
+}
+
+/* A deadline that a call notices has the owner told, who ends it, and it is freed. */
+TEST_F(inside, M9_a_call_that_is_late_ends_and_frees_it)
+{
+	struct aop_watch over, asked;
+	struct aop *op;
+	int64_t at;
+	int i;
+
+	for (i = 0; i < 5; i++) {
+		op = malloc(sizeof(*op));
+		at = aop_now() + AOP_MS(20);
+		ASSERT_EQ(0, aop_init_with(op, self->any.where,
+					   AOP_OPTS(.state = AOP_RUNNING,
+						    .deadline = aop_until(at))));
+		if (i != 4)
+			ASSERT_EQ(0, aop_then(op, &over, drop_and_free, op, AOP_INLINE));
+		ASSERT_EQ(0, aop_on_asked(aop_owner(op), &asked, end_it, aop_owner(op),
+					  AOP_INLINE));
+		while (aop_now() < at)
+			;
+		switch (i) {
+		case 0:
+			EXPECT_EQ(AOP_TOO_LATE, aop_cancel(op, 0));
+			break;
+		case 1:
+			EXPECT_EQ(-EALREADY, aop_progress(aop_owner(op), 1, 2));
+			break;
+		case 2:
+			EXPECT_EQ(-EALREADY, aop_done(aop_owner(op), 1));
+			break;
+		case 3:
+			EXPECT_EQ(-EALREADY, aop_let_go(aop_owner(op)));
+			break;
+		case 4:			/* it stays its watcher's */
+			EXPECT_EQ(-EALREADY, aop_done(aop_owner(op), 1));
+			EXPECT_EQ(-ETIMEDOUT, aop_result(op));
+			EXPECT_EQ(1, aop_drop(op));
+			free(op);
+			break;
+		}
+	}
+}
+
+/* An executor that runs its work at once. */
+static void at_once(struct aop_exec *x, struct aop_work *w)
+{
+	(void)x;
+	w->run(w);
+}
+
+static int told;
+static struct aop *second;
+
+static void tell(struct aop_watch *w, const struct aop_status *st)
+{
+	(void)w;
+	(void)st;
+	told++;
+}
+
+static void use_watch_again(struct aop_watch *w, const struct aop_status *st)
+{
+	(void)st;
+	aop_then(second, w, tell, NULL, AOP_INLINE);
+	aop_done(aop_owner(second), 0);
+}
+
+/* The watch's memory is used for another while the thread is still in submit(). */
+TEST_F(inside, W7_watch_used_again_inside_submit)
+{
+	struct aop_exec x = { .submit = at_once };
+	struct aop ops[64], other;
+	struct aop_watch w;
+	int i;
+
+	told = 0;
+	/* In local scope: some of them are of the same home. */
+	for (i = 0; i < 64; i++) {
+		ASSERT_EQ(0, aop_init(&other, self->any.where));
+		ASSERT_EQ(0, aop_init(&ops[i], self->any.where));
+		second = &ops[i];
+		ASSERT_EQ(0, aop_then(&other, &w, use_watch_again, NULL, &x));
+		ASSERT_EQ(0, aop_done(aop_owner(&other), 0));
+		ASSERT_EQ(i + 1, told);
+		ASSERT_EQ(1, aop_drop(&ops[i]));
+		ASSERT_EQ(1, aop_drop(&other));
+	}
+}
+
+/* ---- loops ----------------------------------------------------------------------- */
+
+FIXTURE(broken) {
+	struct aop_loop *loop;
+};
+
+LOOP_VARIANTS(broken);
+
+FIXTURE_SETUP(broken)
+{
+	LOOP_OPEN(self->loop);
+}
+
+FIXTURE_TEARDOWN(broken)
+{
+	aop_loop_close(self->loop);
+}
+
+struct again {
+	struct aop_io io;
+	struct aop_watch w;
+	struct aop_loop *loop;
+	int fd, calls;
+};
+
+static void read_one(struct aop_watch *w, const struct aop_status *st)
+{
+	struct again *a = w->data;
+	char c;
+
+	if (st->state != AOP_DONE)
+		return;
+	if (++a->calls > 3 || read(a->fd, &c, 1) != 1)
+		return;
+	aop_then(aop_ready(a->loop, &a->io, a->fd, POLLIN), &a->w, read_one, a,
+		 AOP_INLINE);
+}
+
+/* Readiness of before is no reason to call who asks again; and the loop goes on. */
+TEST_F(broken, W5_ready_is_asked_for_again_in_its_callback)
+{
+	struct again a = { .loop = self->loop };
+	int p[2], i;
+
+	if (variant->flags & AOP_ANY_THREAD)
+		SKIP(return, "what its ops call, they call from the loop's queue");
+	ASSERT_EQ(0, pipe2(p, O_NONBLOCK));
+	a.fd = p[0];
+	ASSERT_EQ(0, aop_then(aop_ready(a.loop, &a.io, a.fd, POLLIN), &a.w, read_one, &a,
+			      AOP_INLINE));
+	ASSERT_EQ(1, write(p[1], "x", 1));
+	for (i = 0; i < 5; i++)
+		aop_loop_run(self->loop, AOP_RUN_READY);
+	EXPECT_EQ(1, a.calls);
+	ASSERT_EQ(1, write(p[1], "y", 1));
+	for (i = 0; i < 5; i++)
+		aop_loop_run(self->loop, AOP_RUN_READY);
+	EXPECT_EQ(2, a.calls);
+	aop_cancel(&a.io.op, 0);
+	aop_loop_get(self->loop, &a.io.op);
+	close(p[0]);
+	close(p[1]);
+}
+
+/* The first read takes all there is; the second must not block the loop. */
+TEST_F(broken, W1_a_terminal_with_two_reads)
+{
+	struct aop_io io[2];
+	struct termios raw;
+	char buf[2][2];
+	int master, slave, i;
+
+	ASSERT_EQ(0, openpty(&master, &slave, NULL, NULL, NULL));
+	ASSERT_EQ(0, tcgetattr(slave, &raw));
+	cfmakeraw(&raw);
+	ASSERT_EQ(0, tcsetattr(slave, TCSANOW, &raw));
+	for (i = 0; i < 2; i++)
+		aop_read(self->loop, &io[i], slave, buf[i], 2, -1);
+	ASSERT_EQ(2, write(master, "ab", 2));
+	while (!aop_is_over(&io[0].op) && !aop_is_over(&io[1].op))
+		aop_loop_run(self->loop, AOP_RUN_ONCE);
+	EXPECT_NE(aop_is_over(&io[0].op), aop_is_over(&io[1].op));
+	ASSERT_EQ(2, write(master, "cd", 2));
+	for (i = 0; i < 2; i++)
+		EXPECT_EQ(2, aop_loop_get(self->loop, &io[i].op));
+	close(master);
+	close(slave);
+}
+
+struct pair {
+	struct aop_io *other;
+	struct aop_watch w;
+};
+
+static void cancel_other(struct aop_watch *w, const struct aop_status *st)
+{
+	struct pair *p = w->data;
+
+	(void)st;
+	if (!p->other)
+		return;
+	aop_cancel(&p->other->op, 0);
+	if (aop_is_over(&p->other->op))
+		free(p->other);
+	p->other = NULL;
+}
+
+/* While a loop is closed, a callback ends and frees the op that would be next. */
+TEST_F(broken, C6_close_with_ops_that_end_each_other)
+{
+	struct aop_io *io[3];
+	struct pair pair = { NULL };
+	char buf[3];
+	int p[2], i;
+
+	if (variant->flags & AOP_ANY_THREAD)
+		SKIP(return, "what its ops call, they call from the loop's queue");
+	ASSERT_EQ(0, pipe2(p, O_CLOEXEC));
+	for (i = 0; i < 3; i++) {
+		io[i] = malloc(sizeof(*io[i]));
+		aop_read(self->loop, io[i], p[0], &buf[i], 1, -1);
+	}
+	pair.other = io[1];
+	ASSERT_EQ(0, aop_then(&io[2]->op, &pair.w, cancel_other, &pair, AOP_INLINE));
+	aop_loop_close(self->loop);
+	self->loop = NULL;
+	EXPECT_TRUE(aop_is_over(&io[0]->op));
+	EXPECT_TRUE(aop_is_over(&io[2]->op));
+	free(io[0]);
+	free(io[2]);
+	if (variant->flags & AOP_URING)
+		free(io[1]);
+	close(p[0]);
+	close(p[1]);
+}
+
+/* What waits for ops that close ends is over too, and nothing of the loop is used later. */
+TEST_F(broken, M6_close_ends_what_waits_for_other_ops)
+{
+	struct aop_within within;
+	struct aop_io io;
+	char c;
+	int p[2];
+
+	ASSERT_EQ(0, pipe2(p, O_CLOEXEC));
+	aop_within(self->loop, &within, AOP_SEC(1000),
+		   aop_read(self->loop, &io, p[0], &c, 1, -1));
+	aop_loop_close(self->loop);
+	self->loop = NULL;
+	EXPECT_TRUE(aop_is_over(&io.op));
+	EXPECT_TRUE(aop_is_over(&within.op));
+	EXPECT_EQ(-EOWNERDEAD, aop_result(&within.op));
+	aop_drop(&io.op);
+	aop_drop(&within.op);
+	close(p[0]);
+	close(p[1]);
+}
+
+struct reads {
+	struct aop_each each;
+	struct aop_member slots[2];
+	struct aop_io io[2];
+	struct aop_loop *loop;
+	char buf[2];
+	int fd;
+};
+
+static struct aop *next_read(struct aop_each *e, unsigned int slot)
+{
+	struct reads *r = aop_container(e, struct reads, each);
+
+	return aop_read(r->loop, &r->io[slot], r->fd, &r->buf[slot], 1, -1);
+}
+
+TEST_F(broken, F9_close_ends_for_each)
+{
+	struct reads r = {
+		.each = { .next = next_read, .slots = r.slots, .limit = 2 },
+		.loop = self->loop,
+	};
+	int p[2];
+
+	ASSERT_EQ(0, pipe2(p, O_CLOEXEC));
+	r.fd = p[0];
+	aop_for_each(self->loop, &r.each);
+	aop_loop_run(self->loop, AOP_RUN_READY);
+	aop_loop_close(self->loop);
+	self->loop = NULL;
+	EXPECT_TRUE(aop_is_over(&r.each.op));
+	EXPECT_EQ(-EOWNERDEAD, aop_result(&r.each.op));
+	close(p[0]);
+	close(p[1]);
+}
+
+/* ---- tasks ----------------------------------------------------------------------- */
+
+struct awaits {
+	struct aop_task task;
+	struct aop op;
+	int rounds;
+	int64_t result;
+	atomic_bool waits;
+};
+
+static struct aop *begin_op(struct awaits *a)
+{
+	aop_init(&a->op, AOP_LOCAL);
+	a->waits = true;
+	return &a->op;
+}
+
+static int64_t awaits_often(struct aop_task *t)
+{
+	struct awaits *a = aop_container(t, struct awaits, task);
+
+	AOP_BEGIN(t);
+	for (a->rounds = 0; a->rounds < 3; a->rounds++)
+		AOP_AWAIT(a->result, begin_op(a));
+	AOP_END(0);
+}
+
+/*
+ * A wake that comes just before the op's own: the task sees that the op is over, and
+ * awaits a new one in the same memory.
+ */
+TEST_F(broken, F7_woken_for_nothing_when_the_op_is_over)
+{
+	struct awaits a = { .rounds = 0 };
+	int i, turns;
+
+	aop_spawn(self->loop, &a.task, awaits_often, NULL, 0);
+	for (i = 0; i < 3; i++) {
+		for (turns = 0; turns < 10 && !a.waits; turns++)
+			aop_loop_run(self->loop, AOP_RUN_READY);
+		ASSERT_TRUE(a.waits);
+		a.waits = false;
+		aop_wake(&a.task);
+		aop_done(aop_owner(&a.op), i);
+	}
+	EXPECT_EQ(0, aop_loop_get(self->loop, &a.task.op));
+}
+
+TEST_HARNESS_MAIN
