@@ -46,12 +46,6 @@ static inline void aop_eventfd_signal(struct eventfd_ctx *ctx)
 #define aop_assign_str(dst, ...)	__assign_str(dst)
 #endif
 
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)
-#define aop_eventfd_signal(ctx)	eventfd_signal(ctx, 1)
-#else
-#define aop_eventfd_signal(ctx)	eventfd_signal(ctx)
-#endif
-
 /* Commands of io_uring, where the kernel can cancel those that pend: 6.7, and its header 6.8. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 8, 0) && defined(CONFIG_IO_URING)
 #include <linux/io_uring/cmd.h>

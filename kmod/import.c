@@ -151,8 +151,13 @@ static void put_source(struct aop_import *im)
 static void import_work(struct work_struct *work)
 {
 	struct aop_import *im = container_of(work, struct aop_import, work);
+	enum how how;
 	int error = 0;
 
+	/* Behind whoever has queued this, and may not have unlocked yet: arm() does. */
+	spin_lock_irq(&im->lock);
+	how = im->how;
+	spin_unlock_irq(&im->lock);
 	/* Both wait for a callback that is running: none comes after this. */
 	if (im->queue)
 		remove_wait_queue(im->queue, &im->wait);
@@ -160,7 +165,7 @@ static void import_work(struct work_struct *work)
 		dma_fence_remove_callback(im->fence, &im->cb);
 		error = min(dma_fence_get_status(im->fence), 0);
 	}
-	switch (im->how) {
+	switch (how) {
 	case FIRED:
 		if (error)
 			aop_fail(im->owner, error);
