@@ -324,6 +324,7 @@ extern unsigned int aop_spare_ops;
 int aop_op_init(void);
 void aop_op_exit(void);
 unsigned int aop_op_count(void);
+void aop_op_settle(void);
 
 u32 aop_alloc(struct aop_home *home, struct aop **ops, u32 nr);
 int aop_alloc_extra(struct aop *op, const char *label, size_t len);

@@ -62,6 +62,7 @@ static void __exit aop_exit(void)
 {
 	aop_debugfs_exit();
 	misc_deregister(&aop_device);
+	aop_op_settle();
 	aop_netlink_exit();
 	aop_driver_exit();
 	aop_op_exit();

@@ -576,6 +576,23 @@ unsigned int aop_op_count(void)
 	return sum;
 }
 
+/**
+ * aop_op_settle() - wait until the last ops are gone
+ *
+ * Nobody makes ops any more, but some may still be ended and freed, by work items that
+ * queue others.  The source of an import may fire up to then: the queue must take that,
+ * which one that is being destroyed does not.
+ *
+ * Context: may sleep.
+ */
+void aop_op_settle(void)
+{
+	while (aop_op_count()) {
+		flush_workqueue(aop_wq);
+		schedule_timeout_uninterruptible(1);
+	}
+}
+
 int __init aop_op_init(void)
 {
 	/* What __aop_progress_locked() makes of the table of transitions. */
