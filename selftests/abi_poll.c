@@ -13,6 +13,7 @@
 #include <sys/select.h>
 
 #include "harness.h"
+#include "slow.h"
 #include "abi.h"
 
 /* ---- a consumer against a signaller ------------------------------------------------- */
@@ -49,7 +50,7 @@ FIXTURE_VARIANT_ADD(race, exclusive) { .way = EXCLUSIVE, .consumers = 2 };
 FIXTURE_SETUP(race)
 {
 	self->way = variant->way;
-	self->rounds = sizeof(long) == 8 ? 100000 : 25000;
+	self->rounds = rounds(sizeof(long) == 8 ? 20000 : 5000);
 	ASSERT_EQ(0, abi_open(&self->c, 64));
 	if (variant->own)
 		self->o = self->c;
@@ -279,7 +280,7 @@ TEST_F_TIMEOUT(race, W2_no_change_is_lost, 600)
 	for (i = 0; i < variant->consumers; i++) {
 		ASSERT_EQ(0, pthread_create(&thread[i], NULL, change_consumer, &t));
 	}
-	for (i = 1; i <= 100000; i++) {
+	for (i = 1; i <= self->rounds; i++) {
 		k = i % CHANGING;
 		ASSERT_EQ(0, abi_progress(&self->o, h[k], i, 0));
 		random = random * 1103515245 + 12345;
