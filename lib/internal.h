@@ -161,7 +161,7 @@ struct op {
 					uint64_t handle;
 					uint8_t watched; /* was once; home lock to set it */
 					uint8_t on_asked; /* owner: was, some time */
-					uint8_t born_over; /* created final: OVER before its owner leaves */
+					uint8_t born_over; /* created final */
 				};
 				struct {	/* in process */
 					const char *label;

@@ -15,15 +15,13 @@
  */
 #include "local.h"
 
-#define HOMES	64
-
-static struct home homes[HOMES] = { [0 ... HOMES - 1] = { .scope = &scope_local } };
+struct home local_homes[HOMES] = { [0 ... HOMES - 1] = { .scope = &scope_local } };
 
 static struct home *home_of(const struct op *op)
 {
 	uintptr_t x = (uintptr_t)op / sizeof(*op);
 
-	return &homes[(x ^ x / HOMES) % HOMES];
+	return &local_homes[(x ^ x / HOMES) % HOMES];
 }
 
 /* Both sides have let go. */
@@ -167,6 +165,7 @@ static int local_watch(struct op *op, struct watch *w)
 {
 	struct home *h = home_of(op);
 	uint32_t word;
+	int ret;
 
 	if (w->kind == WATCH_ASKED) {
 		if (!(atomic_load_explicit(&op->sides, memory_order_relaxed) & SIDE_OWNER))
@@ -174,6 +173,11 @@ static int local_watch(struct op *op, struct watch *w)
 		op->flags |= OP_ON_ASKED;
 	}
 	look_at_clock(op);
+	if (unlikely(!atomic_load_explicit(&fork_handled, memory_order_relaxed))) {
+		ret = fork_handle();
+		if (ret)
+			return ret;
+	}
 	lock_take(&h->lock);
 	w->home = h;
 	watch_link(op, w);

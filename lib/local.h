@@ -28,6 +28,14 @@
 #define WORD_WATCHED	PAD_BIT(0x08)		/* was, some time: take the home's lock */
 #define WORD_WAITERS	PAD_BIT(0x10)		/* op->waiters is not empty */
 
+/* Where local ops that are watched are found, by address. */
+#define HOMES	64
+extern struct home local_homes[HOMES];
+
+/* fork.c: does it see to them?  If not: let it. */
+extern _Atomic bool fork_handled;
+int fork_handle(void);
+
 void word_wait(struct op *op);
 
 /* Returns the word as it was, unlocked. */

@@ -60,7 +60,8 @@ static inline int add(struct op *op, struct aop_watch *w, enum watch_kind kind,
  * progress, or for anything when this process created it; else none.  Does not
  * block.  Any thread; not a signal handler.
  *
- * Return: 0; -EINVAL: @fn is NULL; -EIO: the context is another process's.  With an
+ * Return: 0; -EINVAL: @fn is NULL; -EIO: the context is another process's; -ENOMEM: a fork
+ * could not be provided for (local scope, the first watch of a process).  With an
  * error nothing is attached, and aop_unwatch() is harmless.
  */
 int aop_watch(struct aop *op, struct aop_watch *w, aop_watch_fn *fn, void *data,
