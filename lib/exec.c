@@ -92,6 +92,14 @@ static void exec_run(struct aop_work *work)
 		exec_submit((struct aop_exec *)x);
 }
 
+void exec_finish(struct aop_exec *exec)
+{
+	struct exec *x = to_exec(exec);
+
+	while (x->first)
+		exec_run(&x->work);
+}
+
 enum exec_push exec_push(struct aop_exec *exec, struct watch *w)
 {
 	struct exec *x = to_exec(exec);

@@ -123,6 +123,8 @@ enum exec_push { EXEC_WAS_THERE, EXEC_QUEUED, EXEC_SUBMIT };
 /* Queue w to be run by x.  On EXEC_SUBMIT call exec_submit(), with no lock held. */
 enum exec_push exec_push(struct aop_exec *x, struct watch *w);
 void exec_submit(struct aop_exec *x);
+/* Run all that is queued; the executor is not going to. */
+void exec_finish(struct aop_exec *x);
 /* w is detached and its last call comes now: after it nothing may be left of w. */
 void exec_last(struct aop_exec *x, struct watch *w);
 /* w is unwatched: out of the queue with it.  Does another thread run it? */

@@ -862,19 +862,10 @@ no_door:
  */
 static void run_the_rest(struct aop_loop *l)
 {
-	struct loop_fifo *f = &l->queue[LOOP_POSTED];
-	const char *ours = (const char *)&l->exec;
-	struct aop_work *w;
-
-	do {
-		take_posted(l);
-		while ((w = f->first) != WORK_END) {
-			f->first = __atomic_load_n(&w->next, __ATOMIC_RELAXED);
-			(void)!__atomic_exchange_n(&w->next, NULL, __ATOMIC_SEQ_CST);
-			if ((const char *)w > ours && (const char *)w < ours + sizeof(l->exec))
-				w->run(w);
-		}
-	} while (run_queues(l));
+	/* Its work may stand among what was posted, which may be gone. */
+	do
+		exec_finish(&l->exec);
+	while (run_queues(l));
 }
 
 /**

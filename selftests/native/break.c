@@ -314,6 +314,29 @@ TEST_F(broken, M6_close_ends_what_waits_for_other_ops)
 	close(p[1]);
 }
 
+static void not_run(struct aop_work *w)
+{
+	(void)w;
+	abort();
+}
+
+/* What was posted, and not run, may be gone when the loop is closed. */
+static void post_from_this_stack(struct aop_loop *l)
+{
+	struct aop_work w = { .run = not_run };
+
+	aop_loop_post(l, &w);
+	memset(&w, 0xee, sizeof(w));
+	__asm__ volatile("" :: "r"(&w) : "memory");
+}
+
+TEST_F(broken, M6_close_does_not_touch_what_was_posted)
+{
+	post_from_this_stack(self->loop);
+	aop_loop_close(self->loop);
+	self->loop = NULL;
+}
+
 struct reads {
 	struct aop_each each;
 	struct aop_member slots[2];
