@@ -12,6 +12,7 @@
  * when a number is used for the first time.
  */
 #include <errno.h>
+#include <linux/time_types.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -286,7 +287,7 @@ static int file_ready(struct aop_loop *l, int fd, uint32_t events)
 
 static int wait_events(struct epoll *e, struct epoll_event *events, int64_t timeout)
 {
-	struct timespec t;
+	struct __kernel_timespec t;	/* what the call takes on 32 bit, too */
 	int n, ms;
 
 	if (timeout <= 0)

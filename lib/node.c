@@ -15,10 +15,17 @@
  * too, and finds the node.
  */
 #include <errno.h>
+#include <linux/time_types.h>
 #include <sys/eventfd.h>
-#include <time.h>
 
 #include "local.h"
+
+/* A time of 64 bits: on 32 bit it is a call of its own, whatever libc's time_t is. */
+#ifdef SYS_futex_time64
+#define FUTEX_TIME64	SYS_futex_time64
+#else
+#define FUTEX_TIME64	SYS_futex
+#endif
 
 enum { CLOSED, OPEN, SLEEPING };
 
@@ -66,7 +73,7 @@ void gate_open(struct gate *gate)
 
 int gate_wait(struct gate *gate, int64_t deadline)
 {
-	struct timespec at = {
+	struct __kernel_timespec at = {
 		.tv_sec = deadline / 1000000000,
 		.tv_nsec = deadline % 1000000000,
 	};
@@ -78,7 +85,7 @@ int gate_wait(struct gate *gate, int64_t deadline)
 						     memory_order_acquire) && closed == OPEN)
 		return 0;
 	for (;;) {
-		ret = syscall(SYS_futex, &gate->word, FUTEX_WAIT_BITSET_PRIVATE, SLEEPING,
+		ret = syscall(FUTEX_TIME64, &gate->word, FUTEX_WAIT_BITSET_PRIVATE, SLEEPING,
 			      deadline < 0 ? NULL : &at, NULL, FUTEX_BITSET_MATCH_ANY);
 		if (atomic_load_explicit(&gate->word, memory_order_acquire) == OPEN)
 			return 0;

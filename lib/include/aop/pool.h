@@ -40,7 +40,9 @@ struct aop_job {
 	struct aop_watch asked;		/* the pool's */
 	uint64_t priv[6];
 };
+#if UINTPTR_MAX > UINT32_MAX
 AOP_SIZE(struct aop_job, 176 + sizeof(struct aop_watch));
+#endif
 
 /* What it returns is given to aop_end(). */
 typedef int64_t aop_job_fn(struct aop_owner *o, void *arg);

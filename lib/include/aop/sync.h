@@ -24,7 +24,9 @@ struct aop_waiter {
 	struct aop_watch asked;		/* the line's */
 	uint64_t priv[6];
 };
+#if UINTPTR_MAX > UINT32_MAX
 AOP_SIZE(struct aop_waiter, 176 + sizeof(struct aop_watch));
+#endif
 
 struct aop_sem { uint64_t priv[4]; };
 struct aop_mutex { struct aop_sem sem; };

@@ -62,7 +62,9 @@ struct aop_task {
 	struct aop_watch asked;
 	uint64_t priv[14];
 };
+#if UINTPTR_MAX > UINT32_MAX
 AOP_SIZE(struct aop_task, 288 + 2 * sizeof(struct aop_watch));
+#endif
 
 typedef int64_t aop_poll_fn(struct aop_task *t);
 
