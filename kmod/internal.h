@@ -722,6 +722,21 @@ void aop_news_progressed(struct aop *op);
 int aop_netlink_init(void);
 void aop_netlink_exit(void);
 
+/* ---- test/suites_test.c: tests of the inside ------------------------------ */
+
+#if IS_ENABLED(CONFIG_KUNIT)
+void aop_kunit_init(void);
+void aop_kunit_exit(void);
+#else
+static inline void aop_kunit_init(void)
+{
+}
+
+static inline void aop_kunit_exit(void)
+{
+}
+#endif
+
 /* ---- debugfs.c: counters ------------------------------------------------ */
 
 void aop_debugfs_init(void);

@@ -45,6 +45,7 @@ static int __init aop_init(void)
 	if (ret)
 		goto netlink;
 	aop_debugfs_init();
+	aop_kunit_init();
 	return 0;
 netlink:
 	aop_netlink_exit();
@@ -60,6 +61,7 @@ registry:
 /* Every open file holds the module, so no context and no fd of an op is left. */
 static void __exit aop_exit(void)
 {
+	aop_kunit_exit();
 	aop_debugfs_exit();
 	misc_deregister(&aop_device);
 	aop_op_settle();
