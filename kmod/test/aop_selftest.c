@@ -66,6 +66,9 @@ struct tester {
 	struct completion called;
 };
 
+/* For SELFTEST_LOCKED: what a driver must not do. */
+static DEFINE_MUTEX(wrong_lock);
+
 static void wait_at_gate(struct tester *t)
 {
 	atomic_inc(&t->at_gate);
@@ -168,6 +171,18 @@ static int drive(struct tester *t, struct selftest_call *c)
 	return ret;
 }
 
+static int drive_locked(struct tester *t, struct selftest_call *c)
+{
+	bool cookie = aop_begin_signalling();
+	int ret;
+
+	mutex_lock(&wrong_lock);
+	ret = drive(t, c);
+	mutex_unlock(&wrong_lock);
+	aop_end_signalling(cookie);
+	return ret;
+}
+
 static enum hrtimer_restart interrupt(struct hrtimer *timer)
 {
 	struct tester *t = container_of(timer, struct tester, timer);
@@ -183,6 +198,8 @@ static int drive_in_context(struct tester *t, struct selftest_call *c)
 {
 	enum hrtimer_mode mode = HRTIMER_MODE_REL_SOFT;
 
+	if (c->context == SELFTEST_PROCESS && c->flags & SELFTEST_LOCKED)
+		return drive_locked(t, c);
 	if (c->context == SELFTEST_PROCESS)
 		return drive(t, c);
 	if (c->context == SELFTEST_HARDIRQ)
@@ -266,10 +283,14 @@ static int wait_or_cancel(struct selftest_call *c)
 
 	if (IS_ERR(op))
 		return PTR_ERR(op);
+	if (c->flags & SELFTEST_LOCKED)
+		mutex_lock(&wrong_lock);
 	if (c->what == SELFTEST_WAIT)
 		ret = aop_wait(op, c->mask, c->value);
 	else
 		ret = aop_cancel(op, c->value);
+	if (c->flags & SELFTEST_LOCKED)
+		mutex_unlock(&wrong_lock);
 	aop_put(op);
 	return ret;
 }
