@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What a caller's mistakes are answered: the documented errno, or, where the library was
+ * built with AOP_ASSERT (the variant asan), a message that names the mistake, and an abort.
+ */
+#include "any.h"
+
+static struct aop op;
+static struct aop_owner *owner;
+
+static void *drive(void *arg)
+{
+	(void)arg;
+	aop_done(owner, 1);
+	return NULL;
+}
+
+static int by_another_thread(void)
+{
+	pthread_t t;
+
+	if (aop_init(&op, AOP_PRIVATE))
+		return 1;
+	owner = aop_owner(&op);
+	if (pthread_create(&t, NULL, drive, NULL))
+		return 1;
+	pthread_join(t, NULL);
+	return 0;
+}
+
+static int driven_after_the_end(struct aop_ctx *where)
+{
+	if (aop_init(&op, where))
+		return 1;
+	owner = aop_owner(&op);
+	if (aop_done(owner, 1))
+		return 1;
+	return aop_done(owner, 2) == -EPERM && aop_result(&op) == 1 ? 0 : 1;
+}
+
+static int private_after_the_end(void)
+{
+	return driven_after_the_end(AOP_PRIVATE);
+}
+
+static int local_after_the_end(void)
+{
+	return driven_after_the_end(AOP_LOCAL);
+}
+
+static int dropped_twice(struct aop_ctx *where)
+{
+	if (aop_init(&op, where))
+		return 1;
+	owner = aop_owner(&op);
+	if (aop_drop(&op))
+		return 1;
+	return aop_drop(&op) == -EINVAL ? 0 : 1;
+}
+
+static int private_dropped_twice(void)
+{
+	return dropped_twice(AOP_PRIVATE);
+}
+
+static int local_dropped_twice(void)
+{
+	return dropped_twice(AOP_LOCAL);
+}
+
+static const struct {
+	const char *name;
+	int (*fn)(void);
+	const char *says;
+	bool harmless;			/* without assertions it answers an errno */
+} cases[] = {
+	{ "private, another thread", by_another_thread,
+	  "a private op is used by another thread: create it with AOP_LOCAL", false },
+	{ "private, after the end", private_after_the_end, "that its owner has let go of", true },
+	{ "local, after the end", local_after_the_end, "that its owner has let go of", true },
+	{ "private, dropped twice", private_dropped_twice, "that nobody holds", true },
+	{ "local, dropped twice", local_dropped_twice, "that nobody holds", true },
+};
+
+/* O1, F13 */
+TEST(mistakes_are_named)
+{
+	char said[512];
+	int fd[2], ret;
+	size_t i, n;
+	ssize_t got;
+	pid_t pid;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		if (!any_asserts() && !cases[i].harmless)
+			continue;
+		TH_LOG("%s", cases[i].name);
+		ASSERT_EQ(0, pipe(fd));
+		pid = fork();
+		ASSERT_GE(pid, 0);
+		if (!pid) {
+			dup2(fd[1], 2);
+			_exit(cases[i].fn());
+		}
+		close(fd[1]);
+		for (n = 0; n < sizeof(said) - 1; n += got) {
+			got = read(fd[0], said + n, sizeof(said) - 1 - n);
+			if (got <= 0)
+				break;
+		}
+		said[n] = 0;
+		close(fd[0]);
+		ret = lib_reap(pid);
+		EXPECT_EQ(any_asserts() ? 128 + SIGABRT : 0, ret);
+		if (any_asserts())
+			EXPECT_NE(NULL, strstr(said, cases[i].says));
+	}
+}
+
+TEST_HARNESS_MAIN
