@@ -127,6 +127,9 @@ man: ## a man page for each function of libaop, build/man/*.3, out of the commen
 bench-native: lib ## the library on this machine itself, in nanoseconds
 	@$(MAKE) --no-print-directory -C bench/native run
 
+bench-loop: build/bench/loop ## the loop beside libuv, on this machine itself
+	@build/bench/loop
+
 install: lib tools ## library, headers, programs with completions, man pages (those of functions only after "make man")
 	@$(MAKE) --no-print-directory $(if $(V),,-s) -C lib install
 	@for t in $(filter-out build/tools/demo,$(filter build/tools/%,$(PROGRAMS))); do \
@@ -146,5 +149,6 @@ modules_install: modules ## the module, below DESTDIR/lib/modules
 clean: ## remove build/ (kernels stay in the cache)
 	rm -rf build
 
-.PHONY: all help deps guest-deps modules lib tools selftests demo demo-aopstat vm check check-native lint behaviours bench bench-native install \
+.PHONY: all help deps guest-deps modules lib tools selftests demo demo-aopstat vm check check-native lint behaviours bench bench-native bench-loop \
+	install \
 	modules_install clean

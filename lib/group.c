@@ -91,6 +91,8 @@ static struct aop *make(struct aop_group *g, struct aop_member *m, struct aop *c
  * Where all members are of one context the kernel decides it.  Otherwise it is an op of
  * this process: private if a member is, else local.  It then learns of shared members
  * where their contexts are dispatched, and those must not be dropped before it is over.
+ * All members of a private one end, and are dispatched, on its thread: for a group of a
+ * loop's ops and local ones that other threads end the loop is opened with AOP_ANY_THREAD.
  *
  * In shared scope one system call; two more for each member that could not begin.  Does
  * not block.  Any thread; not a signal handler.

@@ -675,4 +675,47 @@ TEST(F17_sqpoll)
 	aop_loop_close(l[1]);
 }
 
+/* ---- F13: the wrong thread ---- */
+
+static void *begin_elsewhere(void *arg)
+{
+	struct aop_timer tm;
+
+	aop_sleep(arg, &tm, 1);
+	return NULL;
+}
+
+/* In assertion builds the mistake stops with a message that names the right call. */
+TEST_F(post, F13_beginning_on_the_wrong_thread_is_told)
+{
+#if defined(AOP_ASSERT) && !defined(__SANITIZE_THREAD__)
+	char text[512] = "";
+	int status, err[2];
+	pthread_t t;
+	pid_t pid;
+
+	ASSERT_EQ(0, pipe(err));
+	fflush(NULL);
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		signal(SIGABRT, SIG_DFL);
+		dup2(err[1], 2);
+		pthread_create(&t, NULL, begin_elsewhere, self->loop);
+		pthread_join(t, NULL);
+		_exit(0);
+	}
+	close(err[1]);
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+	EXPECT_LT(0, read(err[0], text, sizeof(text) - 1));
+	EXPECT_NE(NULL, strstr(text, "another thread"));
+	EXPECT_NE(NULL, strstr(text, "aop_loop_post()"));
+	close(err[0]);
+#else
+	(void)begin_elsewhere;
+	SKIP(return, "no assertions in this build");
+#endif
+}
+
 TEST_HARNESS_MAIN
