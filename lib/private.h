@@ -21,11 +21,14 @@ extern TLS struct home private_frames;
 /* What a private watch's home is: it only says the scope. */
 extern struct home private_home;
 
+/* The one with sides, and the bytes behind them. */
+#define SIDES_WORD	(offsetof(struct op, sides) / sizeof(uint64_t))
+
 static inline void inproc_begin(struct op *op, const struct scope *scope)
 {
 	op->st = &op->own;
 	op->scope = scope;
-	op->words[2] = (struct op){ .sides = SIDE_OWNER | SIDE_WATCHER }.words[2];
+	op->words[SIDES_WORD] = (struct op){ .sides = SIDE_OWNER | SIDE_WATCHER }.words[SIDES_WORD];
 	op->release = NULL;
 	op->watches = NULL;
 	op->label = NULL;
