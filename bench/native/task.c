@@ -5,6 +5,7 @@
  *	task [ROUNDS]
  *
  * Prints nanoseconds for each, the median of the rounds, and the fastest and slowest.
+ * No peer runs beside it yet: tokio would need a Rust compiler to build.
  * The measurements take turns, so that what disturbs the machine disturbs all of them.
  *
  *	spawn_join	spawn a task that is ready at once, and await it from a task
