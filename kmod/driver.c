@@ -189,7 +189,7 @@ static void owner_hook(struct aop_run *run, struct aop *op, struct aop_hook *hoo
 		if (owner->source && !try_module_get(owner->source->module))
 			return;
 		owner->busy = true;
-		queue_work(aop_wq, &owner->work);
+		queue_work(aop_driver_wq, &owner->work);
 	}
 	owner->again = true;
 }

@@ -316,6 +316,8 @@ static __always_inline void aop_run_end(struct aop_run *run)
 }
 
 extern struct workqueue_struct *aop_wq;	/* for what cannot be done where it is found */
+/* For what drivers do, who may wait for us: nothing of aop's waits for this one. */
+extern struct workqueue_struct *aop_driver_wq;
 
 DECLARE_PER_CPU(int, aop_op_counts);
 extern unsigned int aop_seq_start;

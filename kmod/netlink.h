@@ -23,6 +23,7 @@ extern struct genl_family aop_family;
 
 /**
  * struct aop_reader - who is shown ops
+ * @sk: the socket, with a reference
  * @net: cookie of the socket's network namespace
  * @opener: of the socket
  * @sender: of the request; its namespaces are what ids are translated into
@@ -32,6 +33,7 @@ extern struct genl_family aop_family;
  * Like an open file it keeps the rights that the two had.
  */
 struct aop_reader {
+	struct sock *sk;
 	u64 net;
 	const struct cred *opener;
 	const struct cred *sender;

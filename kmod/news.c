@@ -25,6 +25,7 @@
 #include <linux/module.h>
 #include <linux/netlink.h>
 #include <net/net_namespace.h>
+#include <net/sock.h>
 
 #include "compat.h"
 #include "netlink.h"
@@ -149,6 +150,11 @@ static void send(struct aop_sub *sub)
 	if (!skb)
 		return;
 	sub->skb = NULL;
+	/* Once it is closed, its number may be somebody else's. */
+	if (sock_flag(sub->reader.sk, SOCK_DEAD)) {
+		nlmsg_free(skb);
+		return;
+	}
 	/* Lost: the socket's reader gets -ENOBUFS, and the numbers have a gap. */
 	genlmsg_unicast(sub->net, skb, sub->portid);
 }
@@ -346,12 +352,14 @@ static void progress_work(struct work_struct *work)
 
 /* ---- subscriptions ------------------------------------------------------- */
 
-static struct aop_sub *find(const struct net *net, u32 portid)
+/* Of the socket that has this number now, or of the closed one that had it before. */
+static struct aop_sub *find(const struct net *net, u32 portid, bool closed)
 {
 	struct aop_sub *sub;
 
 	list_for_each_entry(sub, &subs, node)
-		if (sub->portid == portid && net_eq(sub->net, net))
+		if (sub->portid == portid && net_eq(sub->net, net) &&
+		    sock_flag(sub->reader.sk, SOCK_DEAD) == closed)
 			return sub;
 	return NULL;
 }
@@ -407,7 +415,7 @@ int aop_subscribe(struct net *net, u32 portid, struct aop_reader *reader,
 	int ret = 0;
 
 	mutex_lock(&subs_lock);
-	sub = find(net, portid);
+	sub = find(net, portid, false);
 	if (sub)
 		aop_reader_exit(&sub->reader);
 	else if (too_many(reader))
@@ -427,20 +435,12 @@ int aop_subscribe(struct net *net, u32 portid, struct aop_reader *reader,
 	return ret;
 }
 
-/**
- * aop_unsubscribe() - tell a socket no more
- * @net: of the socket
- * @portid: of the socket
- *
- * Context: may sleep.
- * Return: 0; -ENOENT when it is told nothing.
- */
-int aop_unsubscribe(struct net *net, u32 portid)
+static int unsubscribe(struct net *net, u32 portid, bool closed)
 {
 	struct aop_sub *sub;
 
 	mutex_lock(&subs_lock);
-	sub = find(net, portid);
+	sub = find(net, portid, closed);
 	if (sub) {
 		list_del(&sub->node);
 		spin_lock_irq(&news_lock);
@@ -461,6 +461,19 @@ int aop_unsubscribe(struct net *net, u32 portid)
 }
 
 /**
+ * aop_unsubscribe() - tell a socket no more
+ * @net: of the socket
+ * @portid: of the socket
+ *
+ * Context: may sleep.
+ * Return: 0; -ENOENT when it is told nothing.
+ */
+int aop_unsubscribe(struct net *net, u32 portid)
+{
+	return unsubscribe(net, portid, false);
+}
+
+/**
  * aop_sub_lock() - let a subscription be sent nothing for the moment
  * @net: of the socket
  * @portid: of the socket
@@ -475,7 +488,7 @@ struct aop_sub *aop_sub_lock(struct net *net, u32 portid)
 	struct aop_sub *sub;
 
 	mutex_lock(&subs_lock);
-	sub = find(net, portid);
+	sub = find(net, portid, false);
 	if (!sub)
 		mutex_unlock(&subs_lock);
 	return sub;
@@ -507,7 +520,7 @@ static int socket_gone(struct notifier_block *nb, unsigned long what, void *data
 
 	if (what == NETLINK_URELEASE && n->protocol == NETLINK_GENERIC &&
 	    READ_ONCE(aop_news_wanted))
-		aop_unsubscribe(n->net, n->portid);
+		unsubscribe(n->net, n->portid, true);
 	return NOTIFY_DONE;
 }
 

@@ -26,6 +26,7 @@
 #include "trace.h"
 
 struct workqueue_struct *aop_wq;
+struct workqueue_struct *aop_driver_wq;
 static struct kmem_cache *op_cache;
 DEFINE_PER_CPU(int, aop_op_counts);
 
@@ -606,7 +607,12 @@ int __init aop_op_init(void)
 	if (!op_cache)
 		return -ENOMEM;
 	aop_wq = alloc_workqueue("aop", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
-	if (!aop_wq) {
+	aop_driver_wq = alloc_workqueue("aop_driver", WQ_UNBOUND, 0);
+	if (!aop_wq || !aop_driver_wq) {
+		if (aop_driver_wq)
+			destroy_workqueue(aop_driver_wq);
+		if (aop_wq)
+			destroy_workqueue(aop_wq);
 		kmem_cache_destroy(op_cache);
 		return -ENOMEM;
 	}
@@ -619,6 +625,7 @@ void aop_op_exit(void)
 	/* Deadlines that are just expiring: soft timers run as readers of RCU. */
 	synchronize_rcu();
 	/* Work items queue others: this waits for those as well. */
+	destroy_workqueue(aop_driver_wq);
 	destroy_workqueue(aop_wq);
 	kmem_cache_destroy(op_cache);
 }

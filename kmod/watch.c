@@ -208,7 +208,7 @@ int aop_watch(struct aop *op, struct aop_watch *watch, u32 mask, aop_watch_fn *f
 	watch->hook.func = watch_hook;
 	watch->hook.user = op->home->user;
 	INIT_WORK(&watch->work, call_watch);
-	watch->queue = queue ?: aop_wq;
+	watch->queue = queue ?: aop_driver_wq;
 	watch->func = func;
 	watch->mask = mask;
 	watch->called = false;
