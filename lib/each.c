@@ -27,6 +27,7 @@ struct each {
 	bool stopped;			/* begin no more */
 	int64_t counted;
 	int64_t error;			/* 0, or what stopped it */
+	int reason;			/* that others are then asked with */
 };
 
 _Static_assert(sizeof(struct each) <= sizeof(struct aop_each), "struct each");
@@ -54,6 +55,7 @@ static void stop(struct each *e, int64_t error, int reason)
 	if (e->error)
 		return;
 	e->error = error;
+	e->reason = reason;
 	for (i = 0; i < e->limit; i++)
 		if (e->slots[i].op)
 			aop_cancel(e->slots[i].op, reason);
@@ -96,6 +98,8 @@ static bool begin_one(struct each *e)
 	e->free = m->w.data;
 	e->active++;
 	m->op = op;
+	if (unlikely(e->error))		/* next() has stopped it */
+		aop_cancel(op, e->reason);
 	if (likely(!aop_then(op, &m->w, one_over, e, task_exec(e->loop, op))))
 		return true;
 	/* It goes on, unseen: what its slot holds is not ours to use again. */

@@ -373,6 +373,31 @@ TEST_F(broken, F9_close_ends_for_each)
 	close(p[1]);
 }
 
+/* C6: what next() begins after it has itself asked all to stop is asked, too. */
+static struct aop *next_read_and_cancel(struct aop_each *e, unsigned int slot)
+{
+	struct aop *op = next_read(e, slot);
+
+	aop_cancel(&e->op, -EINTR);
+	return op;
+}
+
+TEST_F(broken, C6_for_each_cancelled_by_its_next)
+{
+	struct reads r = {
+		.each = { .next = next_read_and_cancel, .slots = r.slots, .limit = 2 },
+		.loop = self->loop,
+	};
+	int p[2];
+
+	ASSERT_EQ(0, pipe2(p, O_CLOEXEC));
+	r.fd = p[0];
+	EXPECT_EQ(-EINTR, aop_loop_get(self->loop, aop_for_each(self->loop, &r.each)));
+	EXPECT_EQ(-EINTR, aop_result(&r.io[0].op));
+	close(p[0]);
+	close(p[1]);
+}
+
 /* ---- tasks ----------------------------------------------------------------------- */
 
 struct awaits {
