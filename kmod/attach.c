@@ -100,13 +100,9 @@ static __always_inline u32 attach_chunk(struct aop_ctx *ctx, struct aop_run *run
 static void attach_undo(struct aop_ctx *ctx, struct aop_run *run, void *entry)
 {
 	struct aop_attach_entry *e = entry;
-	struct aop_link *link;
 
-	if (e->ret)
-		return;
-	link = aop_link_find(ctx, e->handle);
-	aop_run_lock(run, link->op->home);
-	aop_link_drop_locked(run, link, AOP_MAY_ALL);
+	if (!e->ret)
+		aop_handle_undo(ctx, run, e->handle);
 }
 
 /* All but data. */

@@ -172,13 +172,9 @@ static __always_inline u32 create_chunk(struct aop_ctx *ctx, struct aop_run *run
 static void create_undo(struct aop_ctx *ctx, struct aop_run *run, void *entry)
 {
 	struct aop_create_entry *e = entry;
-	struct aop_link *link;
 
-	if (e->ret)
-		return;
-	link = aop_link_find(ctx, e->handle);
-	aop_run_lock(run, link->op->home);
-	aop_link_drop_locked(run, link, AOP_MAY_ALL);
+	if (!e->ret)
+		aop_handle_undo(ctx, run, e->handle);
 }
 
 /* handle, id, and the word that ret is in. */

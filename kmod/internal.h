@@ -2,9 +2,12 @@
 /*
  * What the files of the module share.  Arrows point one way:
  *
- *	main, ioctl, ...          the calls          (fetch, check, answer; ioctl.h)
+ *	main, ioctl, uring, ...   the calls          (fetch, check, answer; ioctl.h)
+ *	netlink, news             who lists and follows ops (netlink.h)
  *	    ctx, table            contexts, handles  (table mutex)
- *	    group, deadline       who else ends ops
+ *	    driver, watch, share  the calls of drivers (include/linux/aop.h)
+ *	    group, deadline,      who else ends ops
+ *	    import, eventfd
  *	    op, home              the state machine  (home lock)
  *	    ring                  slots, ready ring  (wait queue lock)
  *	    registry, user        ids, quotas        (leaf locks)
@@ -675,6 +678,7 @@ int aop_link_end_locked(struct aop_run *run, struct aop_link *link, u8 rights, u
 			u8 flags, s64 result);
 void aop_link_moved_locked(struct aop_run *run, struct aop_link *link);
 void aop_link_drop_locked(struct aop_run *run, struct aop_link *link, u8 rights);
+void aop_handle_undo(struct aop_ctx *ctx, struct aop_run *run, u64 handle);
 
 /**
  * aop_table_lock() - nothing about the handles of a context changes but by us

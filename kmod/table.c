@@ -52,6 +52,20 @@ void aop_link_drop_locked(struct aop_run *run, struct aop_link *link, u8 rights)
 }
 
 /**
+ * aop_handle_undo() - free a handle that could not be told to its process
+ * @ctx: its table mutex is held since the handle was made
+ * @run: holds the lock of the op's home afterwards
+ * @handle: one of the table; if it had the right to drive, the op fails
+ */
+void aop_handle_undo(struct aop_ctx *ctx, struct aop_run *run, u64 handle)
+{
+	struct aop_link *link = aop_link_find(ctx, handle);
+
+	aop_run_lock(run, link->op->home);
+	aop_link_drop_locked(run, link, AOP_MAY_ALL);
+}
+
+/**
  * aop_table_clear() - detach every handle
  * @ctx: its process has ended or has closed it
  *
