@@ -1,41 +1,20 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * loop.c - turns, queues, waking, and living in somebody else's loop
+ * loop.c - turns, contexts, opening and closing
  *
  * A turn looks at the contexts, asks the engine what ended, sleeping in it when there is
  * nothing else to do, ends the timers that are due, and runs work, each within a budget.
- *
- * `posted` is all that other threads and signal handlers touch.  It is a stack of work,
- * or one of two marks that say that it is empty: NULL, the loop's thread will look again
- * before it sleeps; ASLEEP, it will not, so that who changes that to a list has to ring
- * the door.  There is one such change for each time that the thread goes to sleep (or
- * leaves the loop), and so one write however many post.  Going to sleep is the change
- * from NULL to ASLEEP; since all changes are of one word, no post can be missed.
- *
- * Who rings the door does so after his work can be seen, and by then it may have been
- * run, and may have closed the loop.  The loop knows how many have to ring, since it sees
- * how often ASLEEP has become a list, and close waits until as many have said that they
- * are through; nothing of the loop is touched after that.
- *
- * w->next of posted work is NULL while it is not queued.  Who finds something else there
- * leaves it at that: what he wrote before is seen by the run to come, since either his
- * look comes before the loop's change to NULL, which then has seen his writes, or he sees
- * NULL.  The two full barriers (work_claim(), run_posted()) are partners.
  */
 #include <errno.h>
-#include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "loop.h"
 #include "opts.h"
 #include "shared.h"
-
-#define ASLEEP		((struct aop_work *)2)
 
 #define BUDGET		256
 #define SPIN_MAX	50000u		/* ns: what a sleep and a wake cost, at the worst */
@@ -68,208 +47,15 @@ int64_t aop_loop_now(struct aop_loop *l)
 	return loop_now(l);
 }
 
-/**
- * aop_loop_next() - when a foreign loop has to dispatch at the latest
- * @l: a loop
- *
- * For loops that cannot wait for aop_loop_fd(), which is readable in time by itself.
- * It may be too early, never too late.  The loop's thread, outside of its callbacks.
- *
- * Return: absolute, by the loop's clock; now or earlier when there is work; -1: no timer
- * is set.
- */
-int64_t aop_loop_next(struct aop_loop *l)
+/* ---- turns --------------------------------------------------------------- */
+
+static inline void pause_(void)
 {
-	enum loop_queue q;
-
-	if (l->wheel.due.first)
-		return l->wheel.base;
-	for (q = 0; q < LOOP_QUEUES; q++)
-		if (l->queue[q].first != WORK_END)
-			return l->wheel.base;
-	return l->wheel.next == WHEEL_NEVER ? -1 : l->wheel.next;
-}
-
-/* ---- the door: other threads --------------------------------------------- */
-
-static void ring(struct aop_loop *l)
-{
-	static const uint64_t one = 1;
-	int saved = errno;
-
-	while (write(l->door.fd, &one, sizeof(one)) < 0 && errno == EINTR)
-		;
-	errno = saved;
-}
-
-/* Is w ours to queue?  If not, it will be run after this. */
-static bool work_claim(struct aop_work *w)
-{
-	struct aop_work *idle = NULL;
-
-#ifdef __SANITIZE_THREAD__
-	if (__atomic_fetch_add((uintptr_t *)&w->next, 0, __ATOMIC_ACQ_REL))
-		return false;
-#else
-	/* What the caller wrote, before the look; run_posted() is the partner. */
-	atomic_thread_fence(memory_order_seq_cst);
-	if (__atomic_load_n(&w->next, __ATOMIC_RELAXED))
-		return false;
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("isb" ::: "memory");
 #endif
-	return __atomic_compare_exchange_n(&w->next, &idle, WORK_END, false, __ATOMIC_ACQ_REL,
-					   __ATOMIC_ACQUIRE);
-}
-
-/**
- * aop_loop_post() - have a loop run some work
- * @l: a loop, which is not closed before this returns, unless by @w itself
- * @w: memory of the caller's until it is run; @w->run is set, and @w->next was NULL the
- *	first time
- *
- * What is written before the call is seen by @w->run, which is called once for any
- * number of posts that come before it begins; there it may be posted again, or freed.
- * One system call if the loop sleeps, however many others post; else none.  Does not
- * block, takes no lock.  Any thread, and signal handlers.
- *
- * Return: 0; 1: it was posted already and has not been run; -EINVAL: an argument is NULL.
- */
-int aop_loop_post(struct aop_loop *l, struct aop_work *w)
-{
-	struct aop_work *old;
-
-	if (!l || !w || !w->run)
-		return -EINVAL;
-	if (!work_claim(w))
-		return 1;
-	old = atomic_load_explicit(&l->posted, memory_order_relaxed);
-	do
-		__atomic_store_n(&w->next, !old || old == ASLEEP ? WORK_END : old,
-				 __ATOMIC_RELAXED);
-	while (!atomic_compare_exchange_weak_explicit(&l->posted, &old, w, memory_order_acq_rel,
-						      memory_order_relaxed));
-	if (old == ASLEEP) {
-		ring(l);
-		/* The last touch: pairs with the load in aop_loop_close(). */
-		atomic_fetch_add_explicit(&l->rung, 1, memory_order_release);
-	}
-	return 0;
-}
-
-/* The loop's thread will not look at `posted` by itself; false: there is something. */
-static bool fall_asleep(struct aop_loop *l)
-{
-	struct aop_work *old = NULL;
-
-	l->asleep = atomic_compare_exchange_strong_explicit(&l->posted, &old, ASLEEP,
-							    memory_order_acq_rel,
-							    memory_order_relaxed);
-	return l->asleep;
-}
-
-static void wake_up(struct aop_loop *l)
-{
-	struct aop_work *old = ASLEEP;
-
-	if (!l->asleep)
-		return;
-	l->asleep = false;
-	if (!atomic_compare_exchange_strong_explicit(&l->posted, &old, NULL, memory_order_acq_rel,
-						     memory_order_relaxed))
-		l->stats.wakes++;	/* somebody was first, and rings */
-}
-
-/* Move what was posted to its queue, in the order in which it came. */
-static void take_posted(struct aop_loop *l)
-{
-	struct aop_work *w, *next, *list = WORK_END, *last;
-	struct loop_fifo *f = &l->queue[LOOP_POSTED];
-
-	if (likely(!atomic_load_explicit(&l->posted, memory_order_relaxed)))
-		return;
-	last = atomic_exchange_explicit(&l->posted, NULL, memory_order_acq_rel);
-	for (w = last; w != WORK_END; w = next) {
-		next = __atomic_load_n(&w->next, __ATOMIC_RELAXED);
-		__atomic_store_n(&w->next, list, __ATOMIC_RELAXED);
-		list = w;
-	}
-	if (f->first == WORK_END)
-		f->first = list;
-	else
-		__atomic_store_n(&f->last->next, list, __ATOMIC_RELAXED);
-	f->last = last;
-}
-
-static void run_stop(struct aop_work *w)
-{
-	container_of(w, struct aop_loop, stop)->stopping = true;
-}
-
-/**
- * aop_loop_stop() - have aop_loop_run() return
- * @l: a loop
- *
- * After the turn that it is in, or the first one when it is not running.  What is begun
- * on the loop stays so.  Any thread, and signal handlers.
- */
-void aop_loop_stop(struct aop_loop *l)
-{
-	aop_loop_post(l, &l->stop);
-}
-
-/* ---- work ---------------------------------------------------------------- */
-
-static int run_posted(struct aop_loop *l)
-{
-	struct loop_fifo *f = &l->queue[LOOP_POSTED];
-	uint32_t left = l->budget;
-	struct aop_work *w;
-
-	while ((w = f->first) != WORK_END && left) {
-		f->first = __atomic_load_n(&w->next, __ATOMIC_RELAXED);
-		/* Before we look at what is written for us; work_claim() is the partner. */
-		(void)!__atomic_exchange_n(&w->next, NULL, __ATOMIC_SEQ_CST);
-		w->run(w);
-		left--;
-	}
-	return l->budget - left;
-}
-
-static int run_queues(struct aop_loop *l)
-{
-	struct loop_fifo *const main = &l->queue[LOOP_MAIN], *const lazy = &l->queue[LOOP_LAZY];
-	uint32_t left = l->budget;
-	struct loop_fifo *f;
-	struct aop_work *w;
-
-	for (; left; left--) {
-		f = main->first != WORK_END ? main : lazy;
-		w = f->first;
-		if (w == WORK_END)
-			break;
-		f->first = w->next;
-		w->next = NULL;
-		w->run(w);
-	}
-	return l->budget - left;
-}
-
-static bool has_work(const struct aop_loop *l)
-{
-	return l->queue[LOOP_POSTED].first != WORK_END || l->queue[LOOP_MAIN].first != WORK_END ||
-	       l->queue[LOOP_LAZY].first != WORK_END;
-}
-
-static int run_idle(struct aop_loop *l)
-{
-	struct loop_fifo *f = &l->queue[LOOP_IDLE];
-	struct aop_work *w = f->first;
-
-	if (w == WORK_END)
-		return 0;
-	f->first = w->next;
-	w->next = NULL;
-	w->run(w);
-	return 1;
 }
 
 static int run_timers(struct aop_loop *l)
@@ -288,49 +74,6 @@ static int run_timers(struct aop_loop *l)
 	return l->budget - left;
 }
 
-void loop_submit(struct aop_loop *l, struct aop_work *w)
-{
-	if (loop_is_mine(l))
-		loop_queue(l, w, LOOP_MAIN);
-	else
-		aop_loop_post(l, w);
-}
-
-static void exec_on_loop(struct aop_exec *x, struct aop_work *w)
-{
-	loop_submit(container_of(x, struct aop_loop, exec), w);
-}
-
-/**
- * aop_loop_exec() - an executor that runs callbacks on a loop
- * @l: a loop
- *
- * For aop_watch() and its like, with ops of any scope and changes in any thread.  Lives
- * as long as the loop.  Any thread, signal handlers too.
- *
- * Return: the executor.
- */
-struct aop_exec *aop_loop_exec(struct aop_loop *l)
-{
-	return &l->exec;
-}
-
-/* ---- turns --------------------------------------------------------------- */
-
-static inline void pause_(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-	__builtin_ia32_pause();
-#elif defined(__aarch64__)
-	__asm__ volatile("isb" ::: "memory");
-#endif
-}
-
-static bool nothing_posted(struct aop_loop *l)
-{
-	return !atomic_load_explicit(&l->posted, memory_order_relaxed);
-}
-
 /*
  * Before the thread sleeps it looks for a while, when its last waits were that short: a
  * sleep and a wake cost more, and for the other side too.  The processor is offered to
@@ -342,7 +85,7 @@ static bool spin(struct aop_loop *l, int64_t from, int64_t limit)
 
 	do {
 		for (i = 0; i < 40; i++) {
-			if (!nothing_posted(l) || l->engine->ready(l))
+			if (!loop_nothing_posted(l) || l->engine->ready(l))
 				return true;
 			pause_();
 		}
@@ -360,15 +103,15 @@ static int doze(struct aop_loop *l, int64_t timeout)
 
 	limit = timeout < 0 || timeout > SPIN_MAX ? SPIN_MAX : timeout;
 	short_wait = l->spin && spin(l, from, limit);
-	if (!short_wait && fall_asleep(l)) {
+	if (!short_wait && work_fall_asleep(l)) {
 		l->stats.sleeps++;
 		n = l->engine->wait(l, timeout);
-		wake_up(l);
+		work_wake_up(l);
 	} else {
 		n = l->in_kernel ? l->engine->wait(l, 0) : 0;
 	}
 	/* Only what another thread posts can be seen without a call, in both engines. */
-	l->spin = !nothing_posted(l) && aop_now() - from < SPIN_MAX;
+	l->spin = !loop_nothing_posted(l) && aop_now() - from < SPIN_MAX;
 	l->now_valid = false;
 	return n;
 }
@@ -395,7 +138,7 @@ static int poll_engine(struct aop_loop *l, bool may_sleep, bool may_skip)
 	int64_t timeout = 0, now;
 	int n;
 
-	if (may_sleep && !has_work(l) && l->queue[LOOP_IDLE].first == WORK_END &&
+	if (may_sleep && !loop_has_work(l) && l->queue[LOOP_IDLE].first == WORK_END &&
 	    !l->wheel.due.first) {
 		timeout = -1;
 		if (l->wheel.next != WHEEL_NEVER) {
@@ -408,7 +151,7 @@ static int poll_engine(struct aop_loop *l, bool may_sleep, bool may_skip)
 		if (!l->advance)
 			return doze(l, -1);
 		n = l->in_kernel ? l->engine->wait(l, 0) : 0;
-		if (!n && nothing_posted(l)) {
+		if (!n && loop_nothing_posted(l)) {
 			l->advance(l->data, l->wheel.next);
 			l->now_valid = false;
 		}
@@ -416,7 +159,7 @@ static int poll_engine(struct aop_loop *l, bool may_sleep, bool may_skip)
 	}
 	if (timeout)
 		return doze(l, timeout);
-	if (!l->in_kernel || (may_skip && has_work(l) && ++l->unpolled < POLL_EVERY &&
+	if (!l->in_kernel || (may_skip && loop_has_work(l) && ++l->unpolled < POLL_EVERY &&
 			      !l->engine->ready(l)))
 		return 0;
 	l->unpolled = 0;
@@ -430,25 +173,25 @@ static int turn(struct aop_loop *l, bool may_sleep, bool may_skip)
 
 	l->stats.turns++;
 	l->now_valid = false;
-	take_posted(l);
+	work_take_posted(l);
 	n = l->contexts ? dispatch_contexts(l) : 0;
 	events = poll_engine(l, may_sleep && !n, may_skip);
 	if (unlikely(events < 0))
 		return events;
 	l->stats.events += events;
 	n += events + run_timers(l);
-	take_posted(l);
-	work = run_posted(l) + run_queues(l);
+	work_take_posted(l);
+	work = work_run_posted(l) + work_run_queues(l);
 	if (!n && !work)
-		work = run_idle(l);
+		work = work_run_idle(l);
 	l->stats.work += work;
 	return n + work;
 }
 
 static bool something_left(struct aop_loop *l)
 {
-	return l->alive || has_work(l) || l->queue[LOOP_IDLE].first != WORK_END ||
-	       !nothing_posted(l);
+	return l->alive || loop_has_work(l) || l->queue[LOOP_IDLE].first != WORK_END ||
+	       !loop_nothing_posted(l);
 }
 
 static void enter(struct aop_loop *l)
@@ -456,33 +199,21 @@ static void enter(struct aop_loop *l)
 	atomic_store_explicit(&l->thread, self(), memory_order_relaxed);
 	l->running = true;
 	l->poke = false;
-	wake_up(l);
-}
-
-/* Tell who waits for our descriptor when to come back. */
-static void arrange(struct aop_loop *l)
-{
-	l->poke = false;
-	if (has_work(l) || l->wheel.due.first || l->queue[LOOP_IDLE].first != WORK_END) {
-		ring(l);
-		return;
-	}
-	l->poke = true;
-	loop_alarm(l);
+	work_wake_up(l);
 }
 
 static void leave(struct aop_loop *l)
 {
-	bool more = !fall_asleep(l);
+	bool more = !work_fall_asleep(l);
 
 	l->running = false;
 	l->engine->flush(l);
 	if (!l->embedded)
 		return;
 	if (more)
-		ring(l);
+		work_ring(l);
 	else
-		arrange(l);
+		embed_arrange(l);
 }
 
 /**
@@ -575,90 +306,6 @@ int64_t aop_loop_get(struct aop_loop *l, struct aop *op)
 	l->stopping = false;
 	leave(l);
 	return over ? aop_result(op) : ret;
-}
-
-/* ---- in somebody else's loop --------------------------------------------- */
-
-void loop_poke(struct aop_loop *l)
-{
-	l->poke = false;
-	ring(l);
-}
-
-void loop_alarm(struct aop_loop *l)
-{
-	struct itimerspec t = { .it_value.tv_sec = 0 };
-	int64_t when = l->wheel.due.first ? l->wheel.base : l->wheel.next;
-
-	if (l->clock || when >= l->alarm_at)
-		return;
-	l->alarm_at = when;
-	if (when < 1)
-		when = 1;			/* 0 would disarm it */
-	t.it_value.tv_sec = when / INT64_C(1000000000);
-	t.it_value.tv_nsec = when % INT64_C(1000000000);
-	timerfd_settime(l->alarm.fd, TFD_TIMER_ABSTIME, &t, NULL);
-}
-
-static void alarm_went_off(struct source *s)
-{
-	container_of(s, struct aop_loop, alarm)->alarm_at = WHEEL_NEVER;
-}
-
-static void door_opened(struct source *s)
-{
-	(void)s;
-}
-
-/**
- * aop_loop_fd() - what a foreign event loop waits for
- * @l: a loop
- *
- * The descriptor is readable (EPOLLIN) when aop_loop_dispatch() has something to do:
- * also for timers, posts of other threads and what was begun meanwhile.  Add it to any
- * loop; do not read, pass or close it.  The first call sets up a timer; the loop's thread.
- *
- * Return: the descriptor, which stays the loop's; -EMFILE, -ENFILE, -ENOMEM.
- */
-int aop_loop_fd(struct aop_loop *l)
-{
-	int ret, fd = l->engine->fd(l);
-
-	if (l->embedded || fd < 0)
-		return fd;
-	l->alarm.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (l->alarm.fd < 0)
-		return -errno;
-	l->alarm.edge = true;
-	l->alarm.ready = alarm_went_off;
-	l->alarm_at = WHEEL_NEVER;
-	/* From now on the engine is asked each time: door and alarm make it readable. */
-	ret = loop_add_source(l, &l->alarm);
-	if (ret < 0) {
-		close(l->alarm.fd);
-		l->alarm.fd = -1;
-		return ret;
-	}
-	l->embedded = true;
-	if (!l->running) {
-		l->engine->flush(l);
-		arrange(l);
-	}
-	return fd;
-}
-
-/**
- * aop_loop_dispatch() - one turn that does not sleep
- * @l: a loop, which belongs to this thread from now on
- *
- * What a foreign loop calls when aop_loop_fd() is readable.  What the budget leaves is
- * announced there again.
- *
- * Return: as aop_loop_run().
- */
-int aop_loop_dispatch(struct aop_loop *l)
-{
-	return aop_loop_run(l, AOP_RUN_READY);
 }
 
 /* ---- what the engine watches for us -------------------------------------- */
@@ -765,6 +412,11 @@ struct aop_owner *loop_begin(struct aop_loop *l, struct aop *op, struct aop_watc
 
 /* ---- opening and closing ------------------------------------------------- */
 
+static void door_opened(struct source *s)
+{
+	(void)s;
+}
+
 static int open_engine(struct aop_loop *l, const struct aop_loop_opts *o)
 {
 	int ret;
@@ -799,7 +451,6 @@ int aop_loop_open(struct aop_loop **l, const struct aop_loop_opts *opts)
 {
 	struct aop_loop_opts o = { .size = sizeof(o) };
 	struct aop_loop *loop;
-	unsigned int q;
 	int ret;
 
 	*l = NULL;
@@ -814,21 +465,16 @@ int aop_loop_open(struct aop_loop **l, const struct aop_loop_opts *opts)
 	if (!loop)
 		return -ENOMEM;
 	memset(loop, 0, sizeof(*loop));
-	for (q = 0; q < LOOP_QUEUES; q++)
-		loop->queue[q].first = WORK_END;
 	loop->budget = o.budget ? o.budget : BUDGET;
 	loop->clock = o.clock;
 	loop->advance = o.advance;
 	loop->data = o.data;
 	loop->where = o.flags & AOP_ANY_THREAD ? AOP_LOCAL : AOP_PRIVATE;
 	loop->asked_on = o.flags & AOP_ANY_THREAD ? &loop->exec : AOP_INLINE;
-	loop->exec.submit = exec_on_loop;
-	loop->stop.run = run_stop;
 	alarms_open(loop);
 	loop->alarm.fd = -1;
 	atomic_init(&loop->thread, self());
-	atomic_init(&loop->posted, ASLEEP);
-	loop->asleep = true;
+	work_open(loop);
 	wheel_init(&loop->wheel, 0);
 	wheel_init(&loop->wheel, loop_read_clock(loop));
 	loop->door.ready = door_opened;
@@ -865,7 +511,7 @@ static void run_the_rest(struct aop_loop *l)
 	/* Its work may stand among what was posted, which may be gone. */
 	do
 		exec_finish(&l->exec);
-	while (run_queues(l));
+	while (work_run_queues(l));
 }
 
 /**
@@ -896,9 +542,7 @@ void aop_loop_close(struct aop_loop *l)
 	timers_close(l);
 	run_the_rest(l);
 	alarms_close(l);
-	/* Who still rings the door. */
-	while (atomic_load_explicit(&l->rung, memory_order_acquire) != l->stats.wakes)
-		sched_yield();
+	work_close(l);
 	if (l->alarm.fd >= 0) {
 		loop_remove_source(l, &l->alarm);
 		close(l->alarm.fd);

@@ -6,12 +6,14 @@
  *
  *	task interval within	made of what is below
  *	timer io signal child	ops that the loop ends
- *	loop			turns, queues, waking, contexts, embedding
+ *	embed			inside a foreign loop
+ *	loop			turns, contexts, opening and closing
+ *	work			queues, and what other threads post
  *	engine_*		epoll or io_uring: starts, cancels and ends input and output
  *	wheel			what is due when
  *
  * A loop belongs to a thread, the one that ran it last: everything here is for that
- * thread, without locks and atomics, but for `posted` (loop.c) and what says so.
+ * thread, without locks and atomics, but for `posted` (work.c) and what says so.
  */
 #ifndef AOP_LOOP_INTERNAL_H
 #define AOP_LOOP_INTERNAL_H
@@ -186,6 +188,31 @@ static inline void loop_queue(struct aop_loop *l, struct aop_work *w, enum loop_
 /* On the right one of the two ways. */
 void loop_submit(struct aop_loop *l, struct aop_work *w);
 
+static inline bool loop_has_work(const struct aop_loop *l)
+{
+	return l->queue[LOOP_POSTED].first != WORK_END || l->queue[LOOP_MAIN].first != WORK_END ||
+	       l->queue[LOOP_LAZY].first != WORK_END;
+}
+
+static inline bool loop_nothing_posted(const struct aop_loop *l)
+{
+	return !atomic_load_explicit(&l->posted, memory_order_relaxed);
+}
+
+/* Move what was posted to its queue, in the order in which it came. */
+void work_take_posted(struct aop_loop *l);
+/* Run what is queued, within the budget: how much? */
+int work_run_posted(struct aop_loop *l);
+int work_run_queues(struct aop_loop *l);
+int work_run_idle(struct aop_loop *l);
+/* From here on who posts has to ring; false: something was posted meanwhile. */
+bool work_fall_asleep(struct aop_loop *l);
+void work_wake_up(struct aop_loop *l);
+/* Make the door readable.  Any thread. */
+void work_ring(struct aop_loop *l);
+void work_open(struct aop_loop *l);
+void work_close(struct aop_loop *l);
+
 static inline void loop_hold(struct aop_loop *l)
 {
 	l->alive++;
@@ -226,6 +253,8 @@ static inline int64_t loop_deadline_of(struct aop_loop *l, int64_t t)
 	return t > INT64_MAX - now ? INT64_MAX : now + t;
 }
 
+/* Tell who waits for our descriptor when to come back. */
+void embed_arrange(struct aop_loop *l);
 /* Something is due at `when`: is the one who waits for our descriptor told in time? */
 void loop_alarm(struct aop_loop *l);
 
