@@ -187,6 +187,12 @@ struct op {
 _Static_assert(offsetof(struct op, st) == offsetof(struct aop, st), "struct op");
 _Static_assert(sizeof(struct op) == sizeof(struct aop), "struct op");
 _Static_assert(offsetof(struct op, own) == offsetof(struct aop, own), "struct op");
+/* What <aop/inline.h> writes. */
+_Static_assert(offsetof(struct op, scope) == offsetof(struct aop, scope_) &&
+	       offsetof(struct op, sides) == offsetof(struct aop, sides_) &&
+	       offsetof(struct op, rights) == offsetof(struct aop, bits_) &&
+	       offsetof(struct op, release) == offsetof(struct aop, release_) &&
+	       offsetof(struct op, watches) == offsetof(struct aop, watches_), "struct op");
 
 /* flags of an op in process: */
 #define OP_TIMED	0x01		/* its changes take the time */
@@ -284,7 +290,11 @@ struct watch {
 };
 
 _Static_assert(sizeof(struct watch) <= sizeof(struct aop_watch), "struct watch");
-_Static_assert(offsetof(struct watch, exec) <= offsetof(struct aop_watch, priv), "struct watch");
+_Static_assert(offsetof(struct watch, exec) == offsetof(struct aop_watch, exec_) &&
+	       offsetof(struct watch, home) == offsetof(struct aop_watch, home_) &&
+	       offsetof(struct watch, kind) == offsetof(struct aop_watch, kind_) &&
+	       offsetof(struct watch, attached) == offsetof(struct aop_watch, attached_) &&
+	       WATCH_CHANGES == 0 && WATCH_OVER == 1, "struct watch");
 
 static inline struct watch *to_watch(const struct aop_watch *w)
 {
@@ -382,7 +392,6 @@ struct scope {
 extern const struct scope scope_ended;		/* could not begin, or is let go of */
 extern const struct scope scope_shared;
 extern const struct scope scope_private;
-extern const struct scope scope_quick;		/* private too: private.h */
 extern const struct scope scope_local;
 
 /* ---- in process ------------------------------------------------------------ */
@@ -414,9 +423,18 @@ int  inproc_init(struct op *op, struct aop_ctx *where, const struct aop_opts *o)
 /* As scope->wait(), for ops of both and for ended ones. */
 int  inproc_wait(struct op *const *ops, size_t n, size_t need, const struct goal *g,
 		 int64_t deadline);
+
+/* A private op is of no scope until anything unusual happens to it: private.h. */
+const struct scope *private_settle(struct op *op);
+
+static inline const struct scope *scope_of(struct op *op)
+{
+	return likely(op->scope) ? op->scope : private_settle(op);
+}
+
 static inline bool is_private(const struct op *op)
 {
-	return op->scope == &scope_private || op->scope == &scope_quick;
+	return !op->scope || op->scope == &scope_private;
 }
 
 static inline bool inproc(const struct op *op)

@@ -5,6 +5,8 @@
  * What is the same everywhere is done here: arguments are checked, and options
  * read.  The rest is the scope's.
  */
+#define AOP_NO_INLINE
+
 #include <errno.h>
 #include <string.h>
 
@@ -32,7 +34,7 @@ static bool is_error(int64_t e)
 int aop_init(struct aop *op, struct aop_ctx *where)
 {
 	if (likely(where == AOP_PRIVATE))
-		inproc_begin(to_op(op), ASSERTS ? &scope_private : &scope_quick);
+		inproc_begin(to_op(op), ASSERTS ? &scope_private : NULL);
 	else if (where == AOP_LOCAL)
 		inproc_begin(to_op(op), &scope_local);
 	else if (where)
@@ -148,7 +150,7 @@ static int drive(struct aop_owner *o, uint32_t what, int64_t value, uint64_t tot
 {
 	if (unlikely(!o))
 		return -EPERM;
-	return owner_op(o)->scope->signal(owner_op(o), what, value, total);
+	return scope_of(owner_op(o))->signal(owner_op(o), what, value, total);
 }
 
 /**
@@ -308,7 +310,7 @@ int aop_cancel(struct aop *op, int reason)
 {
 	if (unlikely(reason > 0))
 		return -EINVAL;
-	return to_op(op)->scope->cancel(to_op(op), reason);
+	return scope_of(to_op(op))->cancel(to_op(op), reason);
 }
 
 /**
@@ -323,9 +325,7 @@ struct aop *aop_hold(struct aop *op)
 {
 	_Atomic uint32_t *sides = &to_op(op)->sides;
 
-	if (is_quick(to_op(op)))
-		to_op(op)->scope = &scope_private;
-	if (to_op(op)->scope == &scope_private)
+	if (scope_of(to_op(op)) == &scope_private)
 		atomic_store_explicit(sides, atomic_load_explicit(sides, memory_order_relaxed) +
 				      SIDE_WATCHER, memory_order_relaxed);
 	else
@@ -349,5 +349,5 @@ struct aop *aop_hold(struct aop *op)
  */
 int aop_drop(struct aop *op)
 {
-	return to_op(op)->scope->drop(to_op(op));
+	return scope_of(to_op(op))->drop(to_op(op));
 }

@@ -2,12 +2,14 @@
 /*
  * private.h - the shortest way through private scope
  *
- * What a program does most: begin an op, watch it inline, end it, be called.  An op is
- * of scope_quick while nothing else has happened to it: it is PENDING or RUNNING, has
- * its owner and one watcher, no options, at most one watch, which is inline, was
- * attached before any change, and does not run.  So one comparison tells all that, and
- * the public calls look for it first.  Every other call makes it an op of
- * scope_private for good.  (Not in assertion builds, which check each call.)
+ * What a program does most: begin an op, watch it inline, end it, be called.  An op has
+ * no scope while nothing else has happened to it: it is PENDING or RUNNING, has its owner
+ * and one watcher, no options, at most one watch, which is inline, was attached before any
+ * change but the start, and does not run; of its watch only op, data, fn, home (NULL) and
+ * what stands behind seq are written.  So one comparison tells all that, and the public
+ * calls look for it first; those that programs compile in place (<aop/inline.h>) as well.
+ * Every other call makes it an op of scope_private for good: scope_of().  (Not in assertion
+ * builds, which check each call.)
  */
 #ifndef AOP_PRIVATE_H
 #define AOP_PRIVATE_H
@@ -41,28 +43,13 @@ static inline void inproc_begin(struct op *op, const struct scope *scope)
 
 static inline bool is_quick(const struct op *op)
 {
-	return !ASSERTS && op->scope == &scope_quick;
+	return !ASSERTS && !op->scope;
 }
 
-/* The first watch: inline, with fn. */
-static inline bool quick_watch(struct op *op, struct watch *w, uint8_t kind, aop_watch_fn *fn,
-			       void *data)
+/* The watch of such an op?  One that was never attached has no home, either. */
+static inline bool is_quick_watch(const struct watch *w)
 {
-	if (unlikely(op->watches))
-		return false;
-	w->op = op;
-	w->data = data;
-	w->fn = fn;
-	w->exec = NULL;
-	w->home = &private_home;
-	w->next = NULL;
-	w->seq = op->own.seq;
-	w->kind = kind;
-	w->attached = 1;
-	w->queued = 0;
-	w->pad = 0;
-	op->watches = w;
-	return true;
+	return !w->home && w->attached;
 }
 
 /* A signal handler that looks finds seq odd while the rest is written. */

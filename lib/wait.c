@@ -83,7 +83,7 @@ static bool alike(const struct op *a, const struct op *b)
 static int sleep_for(struct op *const *ops, size_t n, size_t need, const struct goal *g,
 		     int64_t deadline)
 {
-	const struct op *first = NULL;
+	struct op *first = NULL;
 	int64_t until;
 	size_t i;
 	int ret;
@@ -99,7 +99,7 @@ static int sleep_for(struct op *const *ops, size_t n, size_t need, const struct 
 	if (!first)
 		return 0;
 	if (likely(i == n))
-		return first->scope->wait(ops, n, need, g, deadline);
+		return scope_of(first)->wait(ops, n, need, g, deadline);
 	cork_submit_all();
 	until = inproc_until(ops, n, deadline);
 	ret = mixed_wait(ops, n, g, until);

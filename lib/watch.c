@@ -2,6 +2,8 @@
 /*
  * watch.c - being called back, in any scope
  */
+#define AOP_NO_INLINE
+
 #include <errno.h>
 
 #include "private.h"
@@ -24,16 +26,7 @@ int watch_add(struct op *op, struct aop_watch *watch, enum watch_kind kind,
 	w->pad = 0;
 	if (unlikely(!op || !fn))
 		return -EINVAL;
-	return op->scope->watch(op, w);
-}
-
-static inline int add(struct op *op, struct aop_watch *w, enum watch_kind kind,
-		      aop_watch_fn *fn, void *data, struct aop_exec *where)
-{
-	if (likely(!where) && likely(fn) && likely(op) && is_quick(op) &&
-	    quick_watch(op, to_watch(w), kind, fn, data))
-		return 0;
-	return watch_add(op, w, kind, fn, data, where);
+	return scope_of(op)->watch(op, w);
 }
 
 /**
@@ -67,7 +60,7 @@ static inline int add(struct op *op, struct aop_watch *w, enum watch_kind kind,
 int aop_watch(struct aop *op, struct aop_watch *w, aop_watch_fn *fn, void *data,
 	      struct aop_exec *where)
 {
-	return add(to_op(op), w, WATCH_CHANGES, fn, data, where);
+	return watch_add(to_op(op), w, WATCH_CHANGES, fn, data, where);
 }
 
 /**
@@ -86,7 +79,7 @@ int aop_watch(struct aop *op, struct aop_watch *w, aop_watch_fn *fn, void *data,
 int aop_then(struct aop *op, struct aop_watch *w, aop_watch_fn *fn, void *data,
 	     struct aop_exec *where)
 {
-	return add(to_op(op), w, WATCH_OVER, fn, data, where);
+	return watch_add(to_op(op), w, WATCH_OVER, fn, data, where);
 }
 
 /**
@@ -124,6 +117,8 @@ void aop_unwatch(struct aop_watch *w)
 {
 	struct watch *watch = to_watch(w);
 
+	if (is_quick_watch(watch))
+		private_settle(watch->op);
 	if (watch->home)
 		watch->home->scope->unwatch(watch, true);
 }
@@ -139,5 +134,7 @@ int aop_try_unwatch(struct aop_watch *w)
 {
 	struct watch *watch = to_watch(w);
 
+	if (is_quick_watch(watch))
+		private_settle(watch->op);
 	return watch->home ? watch->home->scope->unwatch(watch, false) : 0;
 }

@@ -149,7 +149,7 @@ TEST_F(race, W7_unwatch_against_dispatch)
 		bell.dead = true;
 		ASSERT_EQ(0, bell.inside);
 		ASSERT_FALSE(bell.bad);
-		memset(bell.w.priv, 0xee, sizeof(bell.w.priv));
+		memset(&bell.w, 0xee, sizeof(bell.w));
 		aop_done(aop_owner(&op), 1);
 		aop_drop(&op);
 		aop_drop(&twin);
@@ -185,7 +185,7 @@ TEST_F(race, W7_drop_against_dispatch)
 		ASSERT_EQ(1, aop_drop(&twin));
 		bell.dead = true;
 		memset(&twin, 0xee, sizeof(twin));
-		memset(bell.w.priv, 0xee, sizeof(bell.w.priv));
+		memset(&bell.w, 0xee, sizeof(bell.w));
 		aop_done(aop_owner(&op), 1);
 		aop_drop(&op);
 		helper_wait(&a);
@@ -382,13 +382,13 @@ TEST_F(race, W7_unwatch_and_drop_against_a_pool)
 		if (i & 2) {
 			aop_unwatch(&bell.w);
 			bell.dead = true;
-			memset(bell.w.priv, 0xee, sizeof(bell.w.priv));
+			memset(&bell.w, 0xee, sizeof(bell.w));
 		}
 		ASSERT_EQ(1, aop_drop(&twin));
 		bell.dead = true;
 		ASSERT_EQ(0, bell.inside);
 		memset(&twin, 0xee, sizeof(twin));
-		memset(bell.w.priv, 0xee, sizeof(bell.w.priv));
+		memset(&bell.w, 0xee, sizeof(bell.w));
 		aop_done(aop_owner(&op), 1);
 		aop_drop(&op);
 		helper_wait(&h);

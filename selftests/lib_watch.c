@@ -187,7 +187,7 @@ static void unwatch_self(struct aop_watch *w, const struct aop_status *st)
 {
 	see(w, st);
 	aop_unwatch(w);
-	memset(w->priv, 0xee, sizeof(w->priv));
+	memset(w, 0xee, sizeof(*w));
 }
 
 TEST_F(watch, W7_unwatch_inside_the_callback)
@@ -568,7 +568,7 @@ static void stop(struct aop_watch *w, const struct aop_status *st)
 {
 	see(w, st);
 	aop_cancelled(w->data, 0);
-	memset(w->priv, 0xee, sizeof(w->priv));
+	memset(w, 0xee, sizeof(*w));
 }
 
 TEST_F(watch, the_owner_may_end_it_inside_on_asked)

@@ -101,7 +101,12 @@ int  aop_uncork(struct aop_ctx *ctx);
 
 struct aop {
 	const struct aop_status *st;	/* &own, or a slot that the kernel writes */
-	uint64_t priv[7];
+	/* the library's, as all that ends in _ (<aop/inline.h>) */
+	const void *scope_;
+	uint32_t sides_, bits_;
+	void *release_;
+	struct aop_watch *watches_;
+	unsigned char priv_[56 - 4 * sizeof(void *)];
 	struct aop_status own;
 };
 AOP_SIZE(struct aop, 128);
@@ -291,7 +296,11 @@ struct aop_watch {
 	struct aop *op;
 	void *data;
 	void (*fn)(struct aop_watch *w, const struct aop_status *st);
-	uint64_t priv[5];
+	struct aop_exec *exec_;		/* the library's, as all below */
+	void *home_;
+	struct aop_watch *next_, *queue_;
+	uint32_t seq_;
+	uint8_t kind_, attached_, queued_, pad_;
 };
 #if UINTPTR_MAX > UINT32_MAX
 AOP_SIZE(struct aop_exec, 80);
@@ -365,6 +374,7 @@ const char *aop_state_name(enum aop_state s);
  * What is built on ops
  */
 
+#include <aop/inline.h>		/* the calls of private ops that are compiled in place */
 #include <aop/loop.h>		/* the loop: timers, input and output, signals, children */
 #include <aop/task.h>		/* functions that await ops */
 #include <aop/pool.h>		/* blocking work: a thread pool */

@@ -159,7 +159,7 @@ static void unwatch_self(struct aop_watch *w, const struct aop_status *st)
 {
 	see(w, st);
 	aop_unwatch(w);
-	memset(w->priv, 0xee, sizeof(w->priv));
+	memset(w, 0xee, sizeof(*w));
 }
 
 TEST_F(watch, W7_unwatch_inside_the_callback)
@@ -183,7 +183,7 @@ static void unwatch_other(struct aop_watch *w, const struct aop_status *st)
 {
 	see(w, st);
 	aop_unwatch(&victim->w);
-	memset(victim->w.priv, 0xee, sizeof(victim->w.priv));
+	memset(&victim->w, 0xee, sizeof(victim->w));
 }
 
 TEST_F(watch, W7_unwatch_another_inside_the_callback)

@@ -21,7 +21,13 @@ struct found {
 
 static volatile int sink;
 
-/* Where the parent stops looking: the child's addresses are its own, too. */
+/* Where the parent begins and stops looking: the child's addresses are its own, too. */
+__attribute__((noinline, noclone))
+static void life_begins(void)
+{
+	sink--;
+}
+
 __attribute__((noinline, noclone))
 static void life_is_over(void)
 {
@@ -40,6 +46,7 @@ static void life(struct aop_ctx *where)
 	struct aop op;
 	int i;
 
+	life_begins();
 	for (i = 0; i < 3; i++) {
 		sink += aop_init(&op, where);
 		sink += aop_watch(&op, &w, called, NULL, AOP_INLINE);
@@ -109,7 +116,7 @@ static void watch_child(struct __test_metadata *_metadata, struct aop_ctx *where
 		ASSERT_EQ(0, ptrace(PTRACE_GETREGS, child, NULL, &regs));
 		if (regs.rip == (uintptr_t)life_is_over)
 			break;
-		if (!f->instructions && regs.rip != (uintptr_t)aop_init)
+		if (!f->instructions && regs.rip != (uintptr_t)life_begins)
 			continue;
 		code.word[0] = ptrace(PTRACE_PEEKTEXT, child, regs.rip, NULL);
 		code.word[1] = ptrace(PTRACE_PEEKTEXT, child, regs.rip + 8, NULL);
