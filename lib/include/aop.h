@@ -379,5 +379,6 @@ const char *aop_state_name(enum aop_state s);
 #include <aop/task.h>		/* functions that await ops */
 #include <aop/pool.h>		/* blocking work: a thread pool */
 #include <aop/sync.h>		/* mutex, semaphore, bounded queue */
+#include <aop/stream.h>	/* bounded streams of messages */
 
 #endif /* AOP_H */

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * stream.h - the ring of a stream, and what its files share
+ *
+ * A place has a slot.  Positions count places and never go back; place and slot of
+ * position p are those of index p modulo the number of places, and slot.seq says whose
+ * they are:
+ *
+ *	2 * p		free, for whoever acquires position p
+ *	2 * p + 1	a message begins here, for whoever receives position p
+ *
+ * A sender moves `tail` over as many places as he needs, once all of them are free; then
+ * they are his, and nobody looks at them.  Sending writes the first slot's seq.  Who
+ * receives moves `head` over the message; retiring it writes the seq of each of its slots,
+ * for the next lap.  So the two sides look at each other's slots only, and neither at the
+ * other's position.  With many senders (receivers) a position is moved by compare and
+ * exchange, otherwise by a plain store.
+ *
+ * A message that would not fit before the end of the ring has a record to be skipped in
+ * front of it; a discarded one is such a record too.
+ *
+ * Waiting: lock protects the lines of those who wait, the list of receivers, the
+ * counts of both ends, `word`, the slots' askers; in private scope it is not taken.  Who
+ * is going to wait sets his bit in `word`, has a full barrier, and looks at the ring once
+ * more; who has changed a slot has a full barrier, and looks at `word`: one of the two
+ * sees the other, stream_fence() pairs with itself.  Then serve() matches them, under the
+ * lock, also for the one receiver or sender there is, who waits.
+ *
+ * In a broadcast each receiver has a head of its own, under the lock; a message is retired
+ * when all have retired it (stream_cast.c).
+ */
+#ifndef AOP_STREAM_INTERNAL_H
+#define AOP_STREAM_INTERNAL_H
+
+#include <errno.h>
+#include <string.h>
+
+#include "line.h"
+
+struct slot {
+	_Atomic uint32_t seq;
+	_Atomic uint32_t len;			/* SLOT_*; with SLOT_SKIP: how many places */
+	struct transfer *asker;			/* SLOT_ASK: who waits for the answer; lock */
+};
+
+#define SLOT_SKIP	0x80000000u
+#define SLOT_ASK	0x40000000u
+#define SLOT_LEN	0x3fffffffu
+
+/* stream->word: */
+#define WORD_READERS	0x1u			/* somebody waits for a message */
+#define WORD_WRITERS	0x2u			/* ... for a place */
+#define WORD_ENDED	0x4u			/* nothing will be sent any more */
+#define WORD_DEAF	0x8u			/* nobody receives any more */
+
+/* stream->flags, beside AOP_*: */
+#define STREAM_LOCAL	0x100u
+#define STREAM_FLAGS	(AOP_MANY_SENDERS | AOP_MANY_RECEIVERS | AOP_BROADCAST | AOP_LOSSY | \
+			 AOP_ON_ALL)
+
+struct stream {
+	/* made once, but for word, which changes when somebody goes to sleep */
+	struct slot *slots;
+	char *mem;
+	uint32_t place, mask, max, flags;
+	_Atomic uint32_t word;
+	uint32_t pad[9];
+
+	/* senders' */
+	_Atomic uint32_t tail;
+	uint32_t pad_tail;
+	_Atomic uint64_t lost;
+	uint64_t pad_senders[6];
+
+	/* receivers' */
+	_Atomic uint32_t head;			/* broadcast: what all have retired */
+	uint32_t pad_head[15];
+
+	struct lock lock;
+	int error;				/* with WORD_ENDED */
+	struct line readers, writers;
+	struct receiver *rxs;
+	uint32_t nr_rx, nr_tx;
+	void (*more)(struct aop_stream *s, void *data);
+	void *data;
+};
+
+struct sender {
+	struct stream *s;
+	uint32_t flags;
+	bool used;
+};
+
+struct receiver {
+	struct stream *s;
+	struct receiver *next;			/* lock, as all below */
+	struct aop *bound;
+	uint32_t head, done;			/* broadcast: next, and retired up to */
+	uint64_t lost;
+	bool told;				/* of the error */
+};
+
+enum transfer_kind { SEND_PUSH, SEND_PLACE, SEND_ASK, RECEIVE_POP, RECEIVE_MESSAGE };
+
+struct transfer {
+	struct waiter w;
+	void *end;				/* struct sender, struct receiver */
+	struct aop_message *m;
+	size_t len;				/* bytes: of the message, of the buffer */
+	uint32_t pos;
+	uint8_t kind;				/* enum transfer_kind */
+	bool in_ring;				/* SEND_ASK: waits for the answer; lock */
+	bool answered;				/* ... and has one, in w.result; lock */
+};
+
+_Static_assert(sizeof(struct stream) <= sizeof(struct aop_stream), "struct stream");
+_Static_assert(sizeof(struct sender) <= sizeof(struct aop_sender), "struct sender");
+_Static_assert(sizeof(struct receiver) <= sizeof(struct aop_receiver), "struct receiver");
+_Static_assert(sizeof(struct transfer) <= sizeof(struct aop_transfer), "struct transfer");
+_Static_assert(sizeof(struct slot) == 16, "AOP_STREAM_MEM()");
+
+/* Ops to end once the lock is dropped. */
+struct chain {
+	struct waiter *first, **end;
+};
+
+#define CHAIN_INIT(c)	{ .end = &(c).first }
+
+static inline void chain_add(struct chain *c, struct waiter *w, int64_t result)
+{
+	w->result = result;
+	w->next = NULL;
+	*c->end = w;
+	c->end = &w->next;
+}
+
+static inline struct transfer *to_transfer(struct waiter *w)
+{
+	return container_of(w, struct transfer, w);
+}
+
+static inline bool is_local(const struct stream *s)
+{
+	return s->flags & STREAM_LOCAL;
+}
+
+static inline struct aop_ctx *where_of(const struct stream *s)
+{
+	return is_local(s) ? AOP_LOCAL : AOP_PRIVATE;
+}
+
+static inline void stream_lock(struct stream *s)
+{
+	line_lock(&s->lock, is_local(s));
+}
+
+static inline void stream_unlock(struct stream *s)
+{
+	line_unlock(&s->lock, is_local(s));
+}
+
+static inline void stream_fence(const struct stream *s)
+{
+	if (is_local(s))
+		atomic_thread_fence(memory_order_seq_cst);
+}
+
+/* Acquire: who waits no more has moved our position before he said so. */
+static inline uint32_t word_of_stream(struct stream *s)
+{
+	return atomic_load_explicit(&s->word, memory_order_acquire);
+}
+
+/* With the lock held. */
+static inline void word_set(struct stream *s, uint32_t word)
+{
+	atomic_store_explicit(&s->word, word, memory_order_release);
+}
+
+/* ---- the ring --------------------------------------------------------------------- */
+
+static inline struct slot *slot_at(const struct stream *s, uint32_t pos)
+{
+	return &s->slots[pos & s->mask];
+}
+
+static inline char *place_at(const struct stream *s, uint32_t pos)
+{
+	return s->mem + (size_t)(pos & s->mask) * s->place;
+}
+
+/* Places up to the end of the ring. */
+static inline uint32_t straight(const struct stream *s, uint32_t pos)
+{
+	return s->mask + 1 - (pos & s->mask);
+}
+
+static inline uint32_t places_of(const struct stream *s, uint32_t len)
+{
+	if (len & SLOT_SKIP)
+		return len & SLOT_LEN;
+	len &= SLOT_LEN;
+	return likely(len <= s->place) ? 1 : (len + s->place - 1) / s->place;
+}
+
+static inline void commit(struct stream *s, uint32_t pos, uint32_t len)
+{
+	struct slot *slot = slot_at(s, pos);
+
+	atomic_store_explicit(&slot->len, len, memory_order_relaxed);
+	/* Release: the message.  Pairs with the load in claim_message(). */
+	atomic_store_explicit(&slot->seq, 2 * pos + 1, memory_order_release);
+}
+
+static inline void release(struct stream *s, uint32_t pos, uint32_t n)
+{
+	/* Release: we have read the message.  Pairs with the load in claim_places(). */
+	for (; n; n--, pos++)
+		atomic_store_explicit(&slot_at(s, pos)->seq, 2 * (pos + s->mask + 1),
+				      memory_order_release);
+}
+
+/* True: position was `from`, and is moved to `to`. */
+static inline bool advance(_Atomic uint32_t *position, uint32_t *from, uint32_t to, bool many)
+{
+	if (many)
+		/* Acquire: what was written into a place that was given back, see discard. */
+		return atomic_compare_exchange_weak_explicit(position, from, to,
+							     memory_order_acquire,
+							     memory_order_relaxed);
+	atomic_store_explicit(position, to, memory_order_relaxed);
+	return true;
+}
+
+/* 0: places for len bytes, which begin at *at, are ours; -EAGAIN: there are not so many. */
+static inline int claim_places(struct stream *s, size_t len, uint32_t *at)
+{
+	const bool many = s->flags & AOP_MANY_SENDERS;
+	const uint32_t want = places_of(s, len);
+	uint32_t pos, i, n, skip, seq, seen;
+
+	pos = atomic_load_explicit(&s->tail, memory_order_relaxed);
+again:
+	skip = unlikely(want > straight(s, pos)) ? straight(s, pos) : 0;
+	n = skip + want;
+	for (i = 0; i < n; i++) {
+		seq = atomic_load_explicit(&slot_at(s, pos + i)->seq, memory_order_acquire);
+		if (likely(seq == 2 * (pos + i)))
+			continue;
+		seen = pos;
+		pos = atomic_load_explicit(&s->tail, memory_order_relaxed);
+		if (!many || pos == seen)
+			return -EAGAIN;
+		goto again;			/* it is somebody else's by now */
+	}
+	if (unlikely(!advance(&s->tail, &pos, pos + n, many)))
+		goto again;
+	if (unlikely(skip))
+		commit(s, pos, SLOT_SKIP | skip);
+	*at = pos + skip;
+	return 0;
+}
+
+/*
+ * 1: the message that begins at *at, *len long, is ours; -EAGAIN: there is none;
+ * -EMSGSIZE: it has more than room bytes.
+ */
+static inline int claim_message(struct stream *s, size_t room, uint32_t *at, uint32_t *len)
+{
+	const bool many = s->flags & AOP_MANY_RECEIVERS;
+	struct slot *slot;
+	uint32_t pos, seen;
+
+	pos = atomic_load_explicit(&s->head, memory_order_relaxed);
+	for (;;) {
+		slot = slot_at(s, pos);
+		if (atomic_load_explicit(&slot->seq, memory_order_acquire) != 2 * pos + 1) {
+			seen = pos;
+			pos = atomic_load_explicit(&s->head, memory_order_relaxed);
+			if (!many || pos == seen)
+				return -EAGAIN;
+			continue;
+		}
+		*len = atomic_load_explicit(&slot->len, memory_order_relaxed);
+		if (unlikely(!(*len & SLOT_SKIP) && (*len & SLOT_LEN) > room)) {
+			seen = pos;
+			pos = atomic_load_explicit(&s->head, memory_order_relaxed);
+			if (!many || pos == seen)
+				return -EMSGSIZE;
+			continue;
+		}
+		if (unlikely(!advance(&s->head, &pos, pos + places_of(s, *len), many)))
+			continue;
+		if (likely(!(*len & SLOT_SKIP))) {
+			*at = pos;
+			return 1;
+		}
+		release(s, pos, *len & SLOT_LEN);
+		pos = atomic_load_explicit(&s->head, memory_order_relaxed);
+	}
+}
+
+/* ---- stream_serve.c: those who wait ---------------------------------------------------- */
+
+/* With the lock held: match those who wait with what is there. */
+void serve(struct stream *s, struct chain *c);
+/* A slot was changed: is there anybody to serve? */
+void stream_served(struct stream *s);
+
+static inline void wake_if(struct stream *s, uint32_t bits)
+{
+	stream_fence(s);
+	if (unlikely(word_of_stream(s) & bits))
+		stream_served(s);
+}
+
+/* t stands in a line, or has been answered before; its op. */
+struct aop *stream_wait(struct stream *s, struct transfer *t, enum transfer_kind kind, void *end);
+/* With the lock held, what a receiver is told when there is no message. */
+int  no_message(struct stream *s, struct receiver *rx);
+/* With the lock held. */
+void retire(struct stream *s, struct receiver *rx, uint32_t pos, uint32_t len, int64_t value,
+	    struct chain *c);
+void fill_message(struct stream *s, struct receiver *rx, struct aop_message *m, uint32_t pos,
+		  uint32_t len);
+
+/* ---- stream_cast.c: each receiver gets each message; with the lock held ---------------- */
+
+int  cast_claim(struct stream *s, struct receiver *rx, size_t room, uint32_t *at, uint32_t *len);
+void cast_retire(struct stream *s, struct receiver *rx, uint32_t pos, int64_t value,
+		 struct chain *c);
+/* What all who are left have retired is free. */
+void cast_release(struct stream *s, struct chain *c);
+/* Lossy: the slow ones lose the first message; false: one of them looks at it. */
+bool cast_lose(struct stream *s, struct chain *c);
+
+#endif /* AOP_STREAM_INTERNAL_H */

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * stream_receive.c - receiving from a stream, by value and in place
+ */
+#include "stream.h"
+
+static struct receiver *to_receiver(struct aop_receiver *rx)
+{
+	return (struct receiver *)rx;
+}
+
+/* Under the lock: broadcasts, and the end. */
+static int claim_slow(struct stream *s, struct receiver *rx, size_t room, uint32_t *at,
+		      uint32_t *len)
+{
+	int ret = -EAGAIN;
+
+	stream_lock(s);
+	if (s->flags & AOP_BROADCAST)
+		ret = cast_claim(s, rx, room, at, len);
+	if (ret == -EAGAIN)
+		ret = no_message(s, rx);
+	stream_unlock(s);
+	return ret;
+}
+
+static inline int claim(struct stream *s, struct receiver *rx, size_t room, uint32_t *at,
+			uint32_t *len)
+{
+	uint32_t word = word_of_stream(s);
+	int ret;
+
+	if (unlikely(s->flags & AOP_BROADCAST))
+		return claim_slow(s, rx, room, at, len);
+	if (unlikely(word & WORD_READERS))
+		return -EAGAIN;
+	ret = claim_message(s, room, at, len);
+	/* All that was sent before the end was there when we looked. */
+	if (unlikely(ret == -EAGAIN && word & WORD_ENDED))
+		ret = claim_slow(s, rx, room, at, len);
+	return ret;
+}
+
+static inline void retired(struct stream *s, struct receiver *rx, uint32_t pos, uint32_t len,
+			   int64_t value)
+{
+	struct chain c = CHAIN_INIT(c);
+
+	if (likely(!(len & SLOT_ASK) && !(s->flags & AOP_BROADCAST))) {
+		release(s, pos, places_of(s, len));
+		wake_if(s, WORD_WRITERS);
+		return;
+	}
+	stream_lock(s);
+	retire(s, rx, pos, len, value, &c);
+	serve(s, &c);
+	stream_unlock(s);
+	waiters_end(c.first);
+}
+
+static inline int pop(struct receiver *rx, void *buf, size_t room)
+{
+	struct stream *s = rx->s;
+	uint32_t pos, len;
+	int ret;
+
+	ret = claim(s, rx, room, &pos, &len);
+	if (likely(ret > 0)) {
+		memcpy(buf, place_at(s, pos), len & SLOT_LEN);
+		retired(s, rx, pos, len, 1);
+	}
+	return ret;
+}
+
+/**
+ * aop_stream_try_pop() - receive a message, or not
+ * @rx: a receiver
+ * @buf: out: the message
+ * @room: how many bytes @buf has
+ *
+ * May end the ops of senders, and so run their inline callbacks.  Never waits; without a
+ * sender that waits or asks, and without AOP_BROADCAST, it takes no lock.  One thread at a
+ * time, with AOP_MANY_RECEIVERS any number; not a signal handler.
+ *
+ * Return: 1; 0: the end; -EAGAIN: there is nothing now, or others wait; -EMSGSIZE: it is
+ * longer than @room, and stays; or what the senders failed with, once: -EOWNERDEAD: they
+ * have gone without a word.
+ */
+int aop_stream_try_pop(struct aop_receiver *rx, void *buf, size_t room)
+{
+	return pop(to_receiver(rx), buf, room);
+}
+
+/**
+ * aop_stream_pop() - receive a message as soon as there is one
+ * @rx: a receiver
+ * @t: memory of the caller's, uninitialised, his again when the op is over
+ * @buf: out: the message, before the op is over, if it ends with 1
+ * @room: how many bytes @buf has
+ *
+ * Receivers wait in their order; one message wakes one (in a broadcast all).  Cancelling
+ * or dropping the op leaves the line; a result of 1 always means that there is a message in
+ * @buf.
+ *
+ * Does not block, allocates nothing.  As aop_stream_try_pop() otherwise.
+ *
+ * Return: the op of @t, never NULL, which ends as aop_stream_try_pop() says.
+ */
+struct aop *aop_stream_pop(struct aop_receiver *rx, struct aop_transfer *t, void *buf,
+			   size_t room)
+{
+	struct transfer *tr = (struct transfer *)t;
+	struct stream *s = to_receiver(rx)->s;
+	int ret = pop(to_receiver(rx), buf, room);
+
+	if (likely(ret != -EAGAIN))
+		return waiter_ended(&tr->w, where_of(s), ret);
+	tr->w.to = buf;
+	tr->len = room;
+	return stream_wait(s, tr, RECEIVE_POP, rx);
+}
+
+static int receive(struct receiver *rx, struct aop_message *m)
+{
+	uint32_t pos, len;
+	int ret;
+
+	ret = claim(rx->s, rx, SIZE_MAX, &pos, &len);
+	if (likely(ret > 0))
+		fill_message(rx->s, rx, m, pos, len);
+	return ret;
+}
+
+/**
+ * aop_stream_try_receive() - receive a message in place, or not
+ * @rx: a receiver
+ * @m: out: where it is, how long, and how many were lost before it (AOP_LOSSY)
+ *
+ * The place is the caller's until aop_stream_retire().  A lossy stream cannot lose what a
+ * receiver looks at, so its senders meet -EAGAIN meanwhile when it is full.
+ *
+ * Return: as aop_stream_try_pop(), but for -EMSGSIZE.
+ */
+int aop_stream_try_receive(struct aop_receiver *rx, struct aop_message *m)
+{
+	return receive(to_receiver(rx), m);
+}
+
+/**
+ * aop_stream_receive() - receive a message in place as soon as there is one
+ * @rx: a receiver
+ * @t: memory of the caller's, uninitialised, his again when the op is over
+ * @m: out, if the op ends with 1: as of aop_stream_try_receive()
+ *
+ * As aop_stream_pop() otherwise.
+ *
+ * Return: the op of @t, never NULL, which ends as aop_stream_try_receive() says.
+ */
+struct aop *aop_stream_receive(struct aop_receiver *rx, struct aop_transfer *t,
+			       struct aop_message *m)
+{
+	struct transfer *tr = (struct transfer *)t;
+	struct stream *s = to_receiver(rx)->s;
+	int ret = receive(to_receiver(rx), m);
+
+	if (likely(ret != -EAGAIN))
+		return waiter_ended(&tr->w, where_of(s), ret);
+	tr->m = m;
+	return stream_wait(s, tr, RECEIVE_MESSAGE, rx);
+}
+
+/**
+ * aop_stream_retire() - give back the place of a message that was received
+ * @rx: the receiver
+ * @m: the message; dead afterwards.  In a broadcast in their order, otherwise in any
+ * @value: what aop_stream_ask() ends with: 0 or more, or -1 to -4095
+ *
+ * May end the ops of senders, and so run their inline callbacks.  Does not block.  Any
+ * thread in local scope; not a signal handler.
+ *
+ * Return: 0; -EINVAL: @m is no such message, or not the next, or @value is less, and
+ * nothing happened.
+ */
+int aop_stream_retire(struct aop_receiver *rx, struct aop_message *m, int64_t value)
+{
+	struct receiver *r = to_receiver(rx);
+	struct stream *s = r->s;
+	uint32_t pos = m->priv, len = m->priv >> 32;
+
+	if (unlikely(!m->data || m->data != place_at(s, pos) || value < -4095 ||
+		     atomic_load_explicit(&slot_at(s, pos)->seq, memory_order_relaxed) !=
+		     2 * pos + 1))
+		return -EINVAL;
+	if (unlikely(s->flags & AOP_BROADCAST && pos != r->done))
+		return -EINVAL;
+	m->data = NULL;
+	retired(s, r, pos, len, value);
+	return 0;
+}

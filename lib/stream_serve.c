@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * stream_serve.c - those who wait for a message of a stream, for a place, for an answer
+ *
+ * Whoever changes the ring while somebody waits gives it to him here, so that a result of
+ * 1 always means that the message has been sent or received.
+ */
+#include "stream.h"
+
+int no_message(struct stream *s, struct receiver *rx)
+{
+	const bool cast = s->flags & AOP_BROADCAST;
+	uint32_t head;
+
+	if (!(word_of_stream(s) & WORD_ENDED))
+		return -EAGAIN;
+	head = cast ? rx->head : atomic_load_explicit(&s->head, memory_order_relaxed);
+	if (head != atomic_load_explicit(&s->tail, memory_order_relaxed))
+		return -EAGAIN;		/* acquired before the end: it may be sent yet */
+	if (s->error && !rx->told) {
+		rx->told = true;
+		return s->error;
+	}
+	return 0;
+}
+
+void fill_message(struct stream *s, struct receiver *rx, struct aop_message *m, uint32_t pos,
+		  uint32_t len)
+{
+	m->data = place_at(s, pos);
+	m->len = len & SLOT_LEN;
+	m->lost = 0;
+	m->priv = (uint64_t)len << 32 | pos;
+	if (rx && s->flags & AOP_LOSSY) {
+		m->lost = rx->lost;
+		rx->lost = 0;
+	}
+}
+
+void retire(struct stream *s, struct receiver *rx, uint32_t pos, uint32_t len, int64_t value,
+	    struct chain *c)
+{
+	struct slot *slot = slot_at(s, pos);
+
+	if (s->flags & AOP_BROADCAST) {
+		cast_retire(s, rx, pos, value, c);
+		return;
+	}
+	if (len & SLOT_ASK && slot->asker) {
+		slot->asker->in_ring = false;
+		chain_add(c, &slot->asker->w, value);
+	}
+	release(s, pos, places_of(s, len));
+}
+
+/* A message for a reader: false: there is none, nor will he be told why. */
+static bool give(struct stream *s, struct transfer *t, struct chain *c)
+{
+	size_t room = t->kind == RECEIVE_POP ? t->len : SIZE_MAX;
+	struct receiver *rx = t->end;
+	uint32_t pos, len;
+	int ret;
+
+	if (s->flags & AOP_BROADCAST)
+		ret = cast_claim(s, rx, room, &pos, &len);
+	else
+		ret = claim_message(s, room, &pos, &len);
+	if (ret == -EAGAIN) {
+		ret = no_message(s, rx);
+		if (ret == -EAGAIN)
+			return false;
+	} else if (ret > 0 && t->kind == RECEIVE_POP) {
+		memcpy(t->w.to, place_at(s, pos), len & SLOT_LEN);
+		retire(s, rx, pos, len, 1, c);
+	} else if (ret > 0) {
+		fill_message(s, rx, t->m, pos, len);
+	}
+	line_remove(&s->readers, &t->w);
+	chain_add(c, &t->w, ret);
+	return true;
+}
+
+/* A place for a writer. */
+static bool put(struct stream *s, struct transfer *t, struct chain *c)
+{
+	struct sender *tx = t->end;
+	uint32_t pos;
+
+	if (word_of_stream(s) & (WORD_ENDED | WORD_DEAF)) {
+		line_remove(&s->writers, &t->w);
+		chain_add(c, &t->w, -EPIPE);
+		return true;
+	}
+	while (claim_places(s, t->len, &pos))
+		if (!(s->flags & AOP_LOSSY) || !cast_lose(s, c))
+			return false;
+	line_remove(&s->writers, &t->w);
+	tx->used = tx->flags & AOP_ONE_SHOT;
+	if (t->kind == SEND_PLACE) {
+		fill_message(s, NULL, t->m, pos, t->len);
+		chain_add(c, &t->w, 1);
+		return true;
+	}
+	memcpy(place_at(s, pos), t->w.from, t->len);
+	if (t->kind == SEND_ASK) {
+		t->pos = pos;
+		t->in_ring = true;
+		t->answered = false;
+		slot_at(s, pos)->asker = t;
+		commit(s, pos, t->len | SLOT_ASK);
+	} else {
+		commit(s, pos, t->len);
+		chain_add(c, &t->w, 1);
+	}
+	if (unlikely(tx->used))
+		word_set(s, word_of_stream(s) | WORD_ENDED);
+	return true;
+}
+
+/* Nobody receives: what is sent nevertheless is retired with -EPIPE. */
+static void drain(struct stream *s, struct chain *c)
+{
+	uint32_t pos, len;
+
+	if (s->flags & AOP_BROADCAST) {
+		cast_release(s, c);
+		return;
+	}
+	while (claim_message(s, SIZE_MAX, &pos, &len) > 0)
+		retire(s, NULL, pos, len, -EPIPE, c);
+}
+
+static uint32_t with_waiters(const struct stream *s, uint32_t word)
+{
+	word &= ~(WORD_READERS | WORD_WRITERS);
+	if (s->readers.first)
+		word |= WORD_READERS;
+	if (s->writers.first)
+		word |= WORD_WRITERS;
+	return word;
+}
+
+void serve(struct stream *s, struct chain *c)
+{
+	uint32_t word = word_of_stream(s);
+	struct waiter *w, *next;
+	bool more = true;
+
+	/* First say that somebody waits, and then look: see stream.h. */
+	word_set(s, with_waiters(s, word));
+	stream_fence(s);
+	if (unlikely(word & WORD_DEAF))
+		drain(s, c);
+	while (more) {
+		more = false;
+		for (w = s->readers.first; w; w = next) {
+			next = w->next;
+			if (give(s, to_transfer(w), c))
+				more = true;
+			else if (!(s->flags & AOP_BROADCAST))
+				break;
+		}
+		while ((w = s->writers.first) && put(s, to_transfer(w), c))
+			more = true;
+	}
+	word_set(s, with_waiters(s, word_of_stream(s)));
+}
+
+void stream_served(struct stream *s)
+{
+	struct chain c = CHAIN_INIT(c);
+
+	stream_lock(s);
+	serve(s, &c);
+	stream_unlock(s);
+	waiters_end(c.first);
+}
+
+/* Cancelled, or dropped.  What has been sent stays sent, but is not answered any more. */
+static void stream_asked(struct aop_watch *watch, const struct aop_status *st)
+{
+	struct waiter *w = watch->data;
+	struct transfer *t = to_transfer(w);
+	struct chain c = CHAIN_INIT(c);
+	struct stream *s = w->of;
+	bool mine;
+
+	(void)st;
+	stream_lock(s);
+	mine = w->queued || t->in_ring;
+	if (w->queued)
+		line_remove(t->kind <= SEND_ASK ? &s->writers : &s->readers, w);
+	else if (t->in_ring)
+		slot_at(s, t->pos)->asker = NULL;
+	t->in_ring = false;
+	if (mine)
+		serve(s, &c);
+	stream_unlock(s);
+	if (mine)
+		waiter_cancelled(w);
+	waiters_end(c.first);
+}
+
+struct aop *stream_wait(struct stream *s, struct transfer *t, enum transfer_kind kind, void *end)
+{
+	const bool reads = kind > SEND_ASK;
+	struct chain c = CHAIN_INIT(c);
+	bool more;
+
+	t->in_ring = false;
+	if (unlikely(waiter_init(&t->w, where_of(s), s, stream_asked)))
+		return &t->w.op;
+	t->end = end;
+	t->kind = kind;
+	stream_lock(s);
+	line_add(reads ? &s->readers : &s->writers, &t->w);
+	serve(s, &c);
+	more = reads && s->more && t->w.queued;
+	stream_unlock(s);
+	waiters_end(c.first);
+	if (more)
+		s->more((struct aop_stream *)s, s->data);
+	return &t->w.op;
+}
