@@ -13,7 +13,7 @@
 /* Who runs as the creator did needs no capabilities. */
 static __always_inline u32 may_by_id(const struct aop *op)
 {
-	if (likely((op->mode & 0600) == 0600 && uid_eq(current_euid(), op->home->cred->euid)))
+	if (likely((op->mode & 0700) == 0600 && uid_eq(current_euid(), op->home->cred->euid)))
 		return AOP_MAY_LOOK | AOP_MAY_CANCEL;
 	return aop_may_by_id(op);
 }
@@ -30,9 +30,9 @@ static __always_inline int attach_by_id(struct aop_run *run, struct aop_link *li
 	may = may_by_id(op);
 	if (!want)
 		want = may;
-	if (!(may & AOP_MAY_LOOK))
+	if (!(may & (AOP_MAY_LOOK | AOP_MAY_CALL)))
 		ret = -ENOENT;
-	else if (want & AOP_MAY_DRIVE)
+	else if (want & (AOP_MAY_DRIVE | AOP_MAY_SERVE))
 		ret = -EPERM;
 	else if (want & ~may)
 		ret = -EACCES;
@@ -73,7 +73,7 @@ static __always_inline u32 attach_chunk(struct aop_ctx *ctx, struct aop_run *run
 	for (; nr--; e++) {
 		struct aop_link *link = links[used];
 
-		if (e->rights & ~AOP_MAY_ALL || e->mask & ~AOP_EV_ALL) {
+		if (e->rights & ~AOP_MAY_PORT || e->mask & ~AOP_MASK_ALL) {
 			e->ret = -EINVAL;
 			continue;
 		}

@@ -154,6 +154,9 @@ static __always_inline int __aop_end_locked(struct aop_run *run, struct aop *op,
 
 	if (unlikely(!aop_move_is_legal(aop_word_state(word), state)))
 		return -EALREADY;
+	/* Before the next line: a call that is queued belongs to the port. */
+	if (unlikely(op->extra))
+		aop_extra_ended_locked(run, op, state, result);
 	/* Without an owner nobody is left to let go. */
 	if (!op->owned)
 		flags |= AOP_F_OVER;
@@ -165,8 +168,6 @@ static __always_inline int __aop_end_locked(struct aop_run *run, struct aop *op,
 		op->reason = result;
 	op->result = result;
 	op->time = aop_now_for(run, op);
-	if (unlikely(op->extra) && op->extra->deadline)
-		aop_deadline_cancel_locked(op);
 	__aop_changed(run, op, aop_word(state, aop_word_flags(word) | flags), events);
 	return 0;
 }

@@ -39,6 +39,13 @@ static inline void aop_eventfd_signal(struct eventfd_ctx *ctx)
 #endif
 }
 
+/* A new descriptor of a file that came from another process. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
+#define aop_receive_fd(file, flags)	receive_fd(file, flags)
+#else
+#define aop_receive_fd(file, flags)	receive_fd(file, NULL, flags)
+#endif
+
 /* Of a string in a trace event, whose source has been an argument once. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 10, 0)
 #define aop_assign_str(dst, ...)	__assign_str(dst, __VA_ARGS__)

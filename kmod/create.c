@@ -339,7 +339,7 @@ long aop_ioctl_group(struct aop_ctx *ctx, void __user *arg)
 		struct aop_link *link = aop_link_find(ctx, g.handle);
 
 		aop_run_lock(&run, link->op->home);
-		aop_link_drop_locked(&run, link, AOP_MAY_ALL);
+		aop_link_drop_locked(&run, link, AOP_MAY_PORT);
 		ret = -EFAULT;
 	}
 	aop_run_end(&run);

@@ -63,7 +63,10 @@ void aop_home_put(struct aop_home *home, unsigned int nr)
 static u32 may(const struct aop *op, bool (*capable)(struct user_namespace *ns, int cap))
 {
 	const struct cred *cred = op->home->cred;
-	u32 mode = op->mode, rights = 0;
+	u32 mode = op->mode, rights = 0, all = AOP_MAY_LOOK | AOP_MAY_CANCEL;
+
+	if (op->extra && op->extra->port)
+		all |= AOP_MAY_CALL;
 
 	if (uid_eq(current_euid(), cred->euid))
 		mode >>= 6;
@@ -73,8 +76,10 @@ static u32 may(const struct aop *op, bool (*capable)(struct user_namespace *ns, 
 		rights |= AOP_MAY_LOOK;
 	if (mode & 2)
 		rights |= AOP_MAY_CANCEL;
-	if (rights != (AOP_MAY_LOOK | AOP_MAY_CANCEL) && capable(cred->user_ns, CAP_SYS_ADMIN))
-		rights = AOP_MAY_LOOK | AOP_MAY_CANCEL;
+	if (mode & 1)
+		rights |= AOP_MAY_CALL;
+	if (rights != all && capable(cred->user_ns, CAP_SYS_ADMIN))
+		rights = all;
 	return rights;
 }
 
@@ -83,10 +88,10 @@ static u32 may(const struct aop *op, bool (*capable)(struct user_namespace *ns, 
  * @op: any
  *
  * Like a file: owner, group or others; a capability in the op's user namespace
- * stands for all of them.  The right to drive is never had by id.
+ * stands for all of them.  The rights to drive and to serve are never had by id.
  *
  * Context: process.
- * Return: AOP_MAY_LOOK, AOP_MAY_CANCEL, both or 0.
+ * Return: AOP_MAY_LOOK, AOP_MAY_CANCEL, AOP_MAY_CALL, some of them or 0.
  */
 u32 aop_may_by_id(const struct aop *op)
 {

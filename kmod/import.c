@@ -239,7 +239,7 @@ static void drop_handle(struct aop_ctx *ctx, u64 handle)
 	if (!IS_ERR(link)) {
 		aop_run_begin(&run);
 		aop_run_lock(&run, link->op->home);
-		aop_link_drop_locked(&run, link, AOP_MAY_ALL);
+		aop_link_drop_locked(&run, link, AOP_MAY_PORT);
 		aop_run_end(&run);
 	}
 	aop_table_unlock(ctx);

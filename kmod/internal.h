@@ -7,7 +7,8 @@
  *	    ctx, table            contexts, handles  (table mutex)
  *	    driver, watch, share  the calls of drivers (include/linux/aop.h)
  *	    group, deadline,      who else ends ops
- *	    import, eventfd
+ *	    import, eventfd,
+ *	    port
  *	    op, home              the state machine  (home lock)
  *	    ring                  slots, ready ring  (wait queue lock)
  *	    registry, user        ids, quotas        (leaf locks)
@@ -18,6 +19,7 @@
  *	aop_ctx.waits_lock	spinlock: its waits by io_uring (uring.c)
  *	aop_home.lock	spinlock, irqs off: all ops that one context created, with
  *			their lists of links and hooks.  Two are never held at once
+ *	aop_port.lock	spinlock: the backlog of one port (port.c)
  *	aop_ctx.wq.lock	spinlock: the ready ring of one context
  *	op->wq.lock	spinlock: who polls or reads the fds of an op
  *
@@ -47,13 +49,20 @@
 #include <linux/aop.h>
 
 struct aop;
+struct aop_call;
+struct aop_client;
 struct aop_ctx;
+struct aop_port;
 struct aop_run;
 struct file;
 struct io_uring_cmd;
 struct pid;
 struct poll_table_struct;
 struct seq_file;
+
+/* What only handles on ports have, and what a mask may be. */
+#define AOP_MAY_PORT_ONLY	(AOP_MAY_CALL | AOP_MAY_SERVE)
+#define AOP_MASK_ALL		(AOP_EV_ALL | AOP_EV_ROOM)
 
 /* Who only may cancel is shown nothing. */
 #define AOP_SEES	(AOP_MAY_LOOK | AOP_MAY_DRIVE)
@@ -79,6 +88,7 @@ struct aop_user {
 };
 
 struct aop_user *aop_user_get(kuid_t uid);
+struct aop_user *aop_user_again(struct aop_user *user);
 void aop_user_put(struct aop_user *user);
 unsigned int aop_user_charge(struct aop_user *user, unsigned int n);
 void aop_user_uncharge(struct aop_user *user, unsigned int n);
@@ -212,6 +222,8 @@ struct aop {
  * @deadline: or NULL
  * @group: or NULL
  * @owner: or NULL, if it is not a driver that drives or drove it
+ * @port: or NULL
+ * @call: or NULL; behind the label
  * @label: 0-terminated, may be empty
  *
  * Nothing of it changes once the op is known to others.
@@ -221,6 +233,8 @@ struct aop_extra {
 	struct aop_deadline *deadline;
 	struct aop_group *group;
 	struct aop_owner *owner;
+	struct aop_port *port;
+	struct aop_call *call;
 	char label[];
 };
 
@@ -333,6 +347,7 @@ void aop_op_settle(void);
 
 u32 aop_alloc(struct aop_home *home, struct aop **ops, u32 nr);
 int aop_alloc_extra(struct aop *op, const char *label, size_t len);
+void *aop_alloc_extra_and(struct aop *op, const char *label, size_t len, size_t more);
 void aop_free(struct aop *op);
 void aop_put_locked(struct aop_run *run, struct aop *op);
 void aop_bury_locked(struct aop_run *run, struct aop *op);
@@ -468,9 +483,20 @@ void aop_group_fired(struct aop_run *run);
 void aop_group_shape(const struct aop *op, u32 *members, u32 *need);
 u64 aop_group_member(const struct aop *op, u32 index);
 
+/* ---- port.c ------------------------------------------------------------ */
+
+void aop_extra_ended_locked(struct aop_run *run, struct aop *op, u8 state, s64 result);
+bool aop_call_orphaned_locked(struct aop_run *run, struct aop *op);
+void aop_port_started(struct aop_port *port);
+void aop_port_progress(struct aop_port *port, u64 *done, u64 *total);
+void aop_port_free(struct aop_port *port);
+void aop_call_free(struct aop_call *call);
+void aop_client_detach_locked(struct aop_link *link);
+
 /* ---- driver.c: ops that drivers own -------------------------------------- */
 
 #define AOP_MODE_BITS	0666
+#define AOP_PORT_MODE_BITS 0777
 
 struct aop_owner *aop_owner_create(struct aop_home *home, struct aop_source *source,
 				   const struct aop_owner_ops *ops, void *priv,
@@ -505,10 +531,12 @@ static inline bool aop_result_fits(u16 state, s64 result)
  * struct aop_chunk - a page of slots with their table entries
  * @slots: the page that user space maps read-only; published with release
  * @links: AOP_CHUNK of them
+ * @clients: of those that have called a port; NULL while there were none
  */
 struct aop_chunk {
 	struct aop_status *slots;
 	struct aop_link *links;
+	struct aop_client **clients;
 };
 
 /**

@@ -10,6 +10,7 @@
 #include "batch.h"
 #include "compat.h"
 #include "link.h"
+#include "port.h"
 
 /* ---- features and setup ------------------------------------------------ */
 
@@ -30,7 +31,7 @@ static long features(void __user *arg)
 		.size = f.size,
 		.abi = AOP_ABI,
 		.features = AOP_FEATURE_GROUP | AOP_FEATURE_SIGNAL_WAIT | AOP_FEATURE_IMPORT |
-			    URING_FEATURE,
+			    AOP_FEATURE_PORT | URING_FEATURE,
 		.max_entries = AOP_MAX_ENTRIES,
 		.max_slots = AOP_MAX_SLOTS,
 		.max_links = AOP_MAX_LINKS,
@@ -103,7 +104,7 @@ static __always_inline int detach_one(struct aop_ctx *ctx, struct aop_run *run, 
 	int ret = aop_link_get(ctx, e->handle, &link);
 	u8 rights;
 
-	if (unlikely(e->rights & ~AOP_MAY_ALL))
+	if (unlikely(e->rights & ~AOP_MAY_PORT))
 		return -EINVAL;
 	if (unlikely(ret))
 		return ret;
@@ -126,7 +127,7 @@ static __always_inline int modify_one(struct aop_ctx *ctx, struct aop_run *run, 
 	struct aop_link *link;
 	int ret = aop_link_get(ctx, e->handle, &link);
 
-	if (e->mask & ~AOP_EV_ALL)
+	if (e->mask & ~AOP_MASK_ALL)
 		return -EINVAL;
 	if (unlikely(ret))
 		return ret;
@@ -174,7 +175,7 @@ int aop_cancel_batch(struct aop_ctx *ctx, void __user *entries, u32 size, u32 nr
 static bool is_call(unsigned int cmd)
 {
 	switch (cmd) {
-	case AOP_IOC_FEATURES ... AOP_IOC_EVENTFD:
+	case AOP_IOC_FEATURES ... AOP_IOC_NAME:
 	case AOP_IOC_CREATE_ONE:
 	case AOP_IOC_SIGNAL_ONE:
 	case AOP_IOC_CANCEL_ONE:
@@ -220,6 +221,10 @@ long aop_ioctl(struct file *file, unsigned int cmd, unsigned long argument)
 		return aop_ioctl_signal_one(ctx, arg);
 	if (cmd == AOP_IOC_WAIT)
 		return aop_ioctl_wait(ctx, arg);
+	if (cmd == AOP_IOC_CALL)
+		return aop_ioctl_call(ctx, arg);
+	if (cmd == AOP_IOC_SERVE)
+		return aop_ioctl_serve(ctx, arg);
 
 	switch (cmd) {
 	case AOP_IOC_SIGNAL:
@@ -258,6 +263,14 @@ long aop_ioctl(struct file *file, unsigned int cmd, unsigned long argument)
 		return aop_ioctl_import(ctx, arg);
 	case AOP_IOC_EVENTFD:
 		return aop_ioctl_eventfd(ctx, arg);
+	case AOP_IOC_PORT:
+		return aop_ioctl_port(ctx, arg);
+	case AOP_IOC_MESSAGE:
+		return aop_ioctl_message(ctx, arg);
+	case AOP_IOC_DELEGATE:
+		return aop_ioctl_delegate(ctx, arg);
+	case AOP_IOC_NAME:
+		return aop_ioctl_name(ctx, arg);
 	default:
 		return -ENOTTY;
 	}

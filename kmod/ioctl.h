@@ -9,6 +9,8 @@
 #include <linux/uaccess.h>
 
 struct aop_ctx;
+struct aop_run;
+struct aop_signal_entry;
 
 /* ---- uaccess.c --------------------------------------------------------- */
 
@@ -76,6 +78,7 @@ u64 aop_host_ns(const struct aop_ctx *ctx, u64 ns);
 
 /* ---- the calls --------------------------------------------------------- */
 
+int aop_signal_one(struct aop_ctx *ctx, struct aop_run *run, const struct aop_signal_entry *e);
 int aop_signal_batch(struct aop_ctx *ctx, void __user *entries, u32 size, u32 nr, u32 *done);
 int aop_cancel_batch(struct aop_ctx *ctx, void __user *entries, u32 size, u32 nr, u32 *done);
 

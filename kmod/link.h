@@ -123,6 +123,8 @@ static __always_inline void __aop_link_shed(struct aop_run *run, struct aop_link
 	u8 had = link->rights, left = had & ~rights;
 
 	link->rights = left;
+	if (unlikely(had & rights & AOP_MAY_CALL))
+		aop_client_detach_locked(link);
 	if (!(had & AOP_SEES) || left & AOP_SEES)
 		return;
 	/* It may be among those that wait to be pushed. */

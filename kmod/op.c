@@ -94,18 +94,37 @@ u32 aop_alloc(struct aop_home *home, struct aop **ops, u32 nr)
  */
 int aop_alloc_extra(struct aop *op, const char *label, size_t len)
 {
-	struct aop_extra *extra = kmalloc(struct_size(extra, label, len + 1), AOP_GFP);
+	return aop_alloc_extra_and(op, label, len, 0) ? 0 : -ENOMEM;
+}
 
+/**
+ * aop_alloc_extra_and() - the same, with room for more
+ * @op: not known to anybody yet
+ * @label: copied
+ * @len: of it, without a 0 at its end
+ * @more: bytes, which go with the extra; not cleared
+ *
+ * Context: may sleep.
+ * Return: these, or NULL without memory.
+ */
+void *aop_alloc_extra_and(struct aop *op, const char *label, size_t len, size_t more)
+{
+	struct aop_extra *extra;
+	size_t size = ALIGN(struct_size(extra, label, len + 1), sizeof(u64));
+
+	extra = kmalloc(size + more, AOP_GFP);
 	if (!extra)
-		return -ENOMEM;
+		return NULL;
 	extra->parent = 0;
 	extra->deadline = NULL;
 	extra->group = NULL;
 	extra->owner = NULL;
+	extra->port = NULL;
+	extra->call = NULL;
 	memcpy(extra->label, label, len);
 	extra->label[len] = 0;
 	op->extra = extra;
-	return 0;
+	return (void *)extra + size;
 }
 
 /* What can only be taken down where one may sleep: work items call aop_free() again. */
@@ -130,6 +149,10 @@ static void free_many(struct aop_home *home, struct aop **ops, u32 nr)
 		trace_aop_release(ops[i]);
 		if (ops[i]->extra) {
 			kfree(ops[i]->extra->owner);
+			if (ops[i]->extra->port)
+				aop_port_free(ops[i]->extra->port);
+			if (ops[i]->extra->call)
+				aop_call_free(ops[i]->extra->call);
 			kfree(ops[i]->extra);
 		}
 	}
@@ -304,6 +327,8 @@ void aop_status_of(const struct aop *op, s64 time_offset, struct aop_status *st)
 	st->time = op->time + time_offset;
 	st->data = 0;
 	st->id = op->id;
+	if (unlikely(op->extra) && op->extra->port)
+		aop_port_progress(op->extra->port, &st->done, &st->total);
 }
 
 /**
@@ -345,6 +370,8 @@ int aop_start_locked(struct aop_run *run, struct aop *op)
 	op->time = aop_now_for(run, op);
 	op->started = op->time;
 	changed(run, op, aop_word(AOP_RUNNING, aop_word_flags(op->word)), 0);
+	if (unlikely(op->extra) && op->extra->port)
+		aop_port_started(op->extra->port);
 	return 0;
 }
 
@@ -469,9 +496,13 @@ void aop_unwatch_locked(struct aop_run *run, struct aop *op)
  * aop_orphan_locked() - the last watcher has let go
  * @run: holds the home lock
  * @op: not final, not detached
+ *
+ * A call that nobody has taken ends by that.
  */
 void aop_orphan_locked(struct aop_run *run, struct aop *op)
 {
+	if (aop_call_orphaned_locked(run, op))
+		return;
 	changed(run, op, op->word | aop_word(0, AOP_F_ORPHAN), AOP_EV_ORPHAN);
 }
 

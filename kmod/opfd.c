@@ -245,7 +245,7 @@ long aop_ioctl_export(struct aop_ctx *ctx, void __user *arg)
 	ret = aop_copy_struct(&ex, sizeof(ex), sizeof(ex), arg);
 	if (ret)
 		return ret;
-	if (ex.flags || ex.pad || !ex.rights || ex.rights & ~AOP_MAY_ALL)
+	if (ex.flags || ex.pad || !ex.rights || ex.rights & ~AOP_MAY_PORT)
 		return -EINVAL;
 
 	aop_table_lock(ctx);

@@ -158,6 +158,7 @@ void aop_ring_free(struct aop_ctx *ctx)
 	for (i = 0; i < ctx->nr_chunks; i++) {
 		free_page((unsigned long)ctx->chunks[i].slots);
 		kfree(ctx->chunks[i].links);
+		kfree(ctx->chunks[i].clients);
 	}
 	ctx->nr_chunks = 0;
 	free_page((unsigned long)ctx->user_head);

@@ -117,7 +117,7 @@ void aop_handle_drop(int aop_fd, u64 handle)
 	if (!IS_ERR(link)) {
 		aop_run_begin(&run);
 		aop_run_lock(&run, link->op->home);
-		aop_link_drop_locked(&run, link, AOP_MAY_ALL);
+		aop_link_drop_locked(&run, link, AOP_MAY_PORT);
 		aop_run_end(&run);
 	}
 	leave(file, ctx);

@@ -40,7 +40,7 @@ static __always_inline int end(struct aop_run *run, struct aop_link *link,
 	}
 	if (!aop_result_fits(state, result))
 		return -EINVAL;
-	ret = __aop_link_end_locked(run, link, e->what & AOP_SIGNAL_DETACH ? AOP_MAY_ALL :
+	ret = __aop_link_end_locked(run, link, e->what & AOP_SIGNAL_DETACH ? AOP_MAY_PORT :
 				    AOP_MAY_DRIVE, state, flags, result);
 	/* Who lets go has nothing to say that could come too late. */
 	return what == AOP_SIGNAL_LET_GO ? 0 : ret;
@@ -147,6 +147,19 @@ static const struct aop_batch_kind signals = {
 	.words = sizeof(struct aop_signal_entry) / 8,
 	.ret = offsetof(struct aop_signal_entry, ret) / 4,
 };
+
+/**
+ * aop_signal_one() - carry out a signal
+ * @ctx: of the calling process, its table locked
+ * @run: holds the lock of the op's home afterwards
+ * @e: its ret is not looked at
+ *
+ * Return: 0 or what the entry gets.
+ */
+int aop_signal_one(struct aop_ctx *ctx, struct aop_run *run, const struct aop_signal_entry *e)
+{
+	return signal_one(ctx, run, e);
+}
 
 /* A batch of one, which most waits carry, without the engine around it. */
 static int signal_single(struct aop_ctx *ctx, struct aop_signal_entry __user *user, u32 *done)

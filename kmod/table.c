@@ -62,7 +62,7 @@ void aop_handle_undo(struct aop_ctx *ctx, struct aop_run *run, u64 handle)
 	struct aop_link *link = aop_link_find(ctx, handle);
 
 	aop_run_lock(run, link->op->home);
-	aop_link_drop_locked(run, link, AOP_MAY_ALL);
+	aop_link_drop_locked(run, link, AOP_MAY_PORT);
 }
 
 /**
@@ -83,7 +83,7 @@ void aop_table_clear(struct aop_ctx *ctx)
 		if (!link->op)
 			continue;
 		aop_run_lock(&run, link->op->home);
-		aop_link_drop_locked(&run, link, AOP_MAY_ALL);
+		aop_link_drop_locked(&run, link, AOP_MAY_PORT);
 		if (++nr % AOP_RUN_LINKS == 0) {
 			aop_run_end(&run);
 			cond_resched();

@@ -61,6 +61,19 @@ struct aop_user *aop_user_get(kuid_t uid)
 }
 
 /**
+ * aop_user_again() - one more reference
+ * @user: the caller has one
+ *
+ * Context: any.
+ * Return: @user.
+ */
+struct aop_user *aop_user_again(struct aop_user *user)
+{
+	refcount_inc(&user->ref);
+	return user;
+}
+
+/**
  * aop_user_put() - drop a reference
  * @user: not used afterwards
  *

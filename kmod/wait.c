@@ -14,7 +14,7 @@
  * home lock, where all changes are made; the waiter sets its task state before it
  * reads how many events are missing, and hooks lower that before they wake.
  *
- * Locks: wait_hook.events under the op's home lock while the hook hangs.
+ * Locks: aop_wait_hook.events under the op's home lock while the hook hangs.
  */
 #include <linux/freezer.h>
 #include <linux/hrtimer.h>
@@ -25,33 +25,20 @@
 #include "internal.h"
 #include "ioctl.h"
 #include "trace.h"
+#include "waiting.h"
 
 struct waiter {
 	struct task_struct *task;
 	atomic_t missing;		/* entries that need an event; <= 0: enough */
 };
 
-struct wait_hook {
-	struct aop_hook hook;
-	struct waiter *waiter;
-	struct aop *op;
-	u32 mask;
-	u32 seq;
-	u32 events;
-};
-
 #define ON_STACK	4
-
-static u32 events_of(const struct wait_hook *h)
-{
-	return aop_level_since(h->op, h->seq) & h->mask;
-}
 
 static void wait_changed(struct aop_run *run, struct aop *op, struct aop_hook *hook, u32 events)
 {
-	struct wait_hook *h = container_of(hook, struct wait_hook, hook);
+	struct aop_wait_hook *h = container_of(hook, struct aop_wait_hook, hook);
 
-	h->events = events_of(h);
+	h->events = aop_wait_events(h);
 	if (!h->events)
 		return;
 	/* Pairs with set_current_state() in sleep(). */
@@ -61,19 +48,7 @@ static void wait_changed(struct aop_run *run, struct aop *op, struct aop_hook *h
 	aop_unhook_locked(op, hook);
 }
 
-/* The first look: no locks, and so an answer that may be too old, never wrong. */
-static u32 look(struct wait_hook *hooks, u32 nr)
-{
-	u32 i, count = 0;
-
-	for (i = 0; i < nr; i++) {
-		hooks[i].events = events_of(&hooks[i]);
-		count += !!hooks[i].events;
-	}
-	return count;
-}
-
-static int fetch_entry(struct aop_ctx *ctx, struct wait_hook *h, const void __user *user,
+static int fetch_entry(struct aop_ctx *ctx, struct aop_wait_hook *h, const void __user *user,
 		       u32 size)
 {
 	struct aop_wait_entry e AOP_UNINIT;
@@ -89,17 +64,11 @@ static int fetch_entry(struct aop_ctx *ctx, struct wait_hook *h, const void __us
 		return PTR_ERR(link);
 	if (!(link->rights & AOP_SEES))
 		return -EPERM;
-	h->hook.func = wait_changed;
-	h->hook.user = ctx->home->user;
-	INIT_HLIST_NODE(&h->hook.node);
-	h->op = aop_get(link->op);
-	h->mask = e.mask;
-	h->seq = e.seq;
-	h->events = 0;
+	aop_wait_hook_init(h, link->op, e.mask, e.seq);
 	return 0;
 }
 
-static int put_answers(const struct wait_hook *hooks, const struct aop_ioc_wait *w, u32 count,
+static int put_answers(const struct aop_wait_hook *hooks, const struct aop_ioc_wait *w, u32 count,
 		       struct aop_ioc_wait __user *arg)
 {
 	void __user *entries = u64_to_user_ptr(w->entries);
@@ -147,26 +116,39 @@ static int sleep(struct waiter *waiter, u64 deadline, const struct aop_ctx *ctx)
 	return atomic_read(&waiter->missing) <= 0 ? 0 : ret;
 }
 
-static int hang_and_sleep(struct aop_ctx *ctx, struct wait_hook *hooks,
-			  const struct aop_ioc_wait *w)
+/**
+ * aop_wait_sleep() - hang hooks, and sleep until enough of them have fired
+ * @ctx: of the calling process
+ * @hooks: initialised; each has its events afterwards
+ * @nr: how many
+ * @need: how many of them must have events
+ * @deadline: of user space
+ *
+ * Context: sleeps, interruptible and freezable, with no lock held.
+ * Return: 0; -ETIME; -ERESTARTSYS; -EMFILE when too many look at an op.
+ */
+int aop_wait_sleep(struct aop_ctx *ctx, struct aop_wait_hook *hooks, u32 nr, u32 need,
+		   u64 deadline)
 {
 	struct waiter waiter = {
 		.task = current,
-		.missing = ATOMIC_INIT(w->need),
+		.missing = ATOMIC_INIT(need),
 	};
 	unsigned long flags;
-	u64 id = w->nr ? hooks[0].op->id : 0;
+	u64 id = nr ? hooks[0].op->id : 0;
 	int ret = 0;
 	u32 i;
 
-	trace_aop_wait_begin(id, w->nr, w->need, w->deadline);
-	for (i = 0; i < w->nr && !ret; i++) {
-		struct wait_hook *h = &hooks[i];
+	trace_aop_wait_begin(id, nr, need, deadline);
+	for (i = 0; i < nr && !ret; i++) {
+		struct aop_wait_hook *h = &hooks[i];
 		struct aop *op = h->op;
 
+		h->hook.func = wait_changed;
+		h->hook.user = ctx->home->user;
 		h->waiter = &waiter;
 		spin_lock_irqsave(&op->home->lock, flags);
-		h->events = events_of(h);
+		h->events = aop_wait_events(h);
 		if (h->events)
 			atomic_dec(&waiter.missing);
 		else
@@ -174,9 +156,9 @@ static int hang_and_sleep(struct aop_ctx *ctx, struct wait_hook *hooks,
 		spin_unlock_irqrestore(&op->home->lock, flags);
 	}
 	if (!ret)
-		ret = sleep(&waiter, w->deadline, ctx);
+		ret = sleep(&waiter, deadline, ctx);
 	while (i--) {
-		struct wait_hook *h = &hooks[i];
+		struct aop_wait_hook *h = &hooks[i];
 		struct aop *op = h->op;
 
 		/* Pairs with the release in aop_unhook_locked(): it has fired. */
@@ -187,8 +169,32 @@ static int hang_and_sleep(struct aop_ctx *ctx, struct wait_hook *hooks,
 			aop_unhook_locked(op, &h->hook);
 		spin_unlock_irqrestore(&op->home->lock, flags);
 	}
-	trace_aop_wait_end(id, w->nr, ret);
+	trace_aop_wait_end(id, nr, ret);
 	return ret;
+}
+
+/**
+ * aop_nap() - sleep until woken
+ * @ctx: of the calling process
+ * @deadline: of user space
+ *
+ * Context: on a wait queue, in the state to sleep in; no lock held.
+ * Return: 0; -ETIME; -ERESTARTSYS.
+ */
+int aop_nap(struct aop_ctx *ctx, u64 deadline)
+{
+	ktime_t until;
+
+	if (signal_pending(current))
+		return -ERESTARTSYS;
+	if (deadline == AOP_FOREVER_NS) {
+		schedule();
+		return 0;
+	}
+	until = ns_to_ktime(aop_host_ns(ctx, deadline));
+	if (schedule_hrtimeout_range(&until, current->timer_slack_ns, HRTIMER_MODE_ABS))
+		return 0;
+	return -ETIME;
 }
 
 static int check(const struct aop_ioc_wait *w)
@@ -209,7 +215,7 @@ static int check(const struct aop_ioc_wait *w)
 }
 
 /* Fetches all, then signals, in one go under the table mutex. */
-static int begin(struct aop_ctx *ctx, struct aop_ioc_wait *w, struct wait_hook *hooks, u32 *got,
+static int begin(struct aop_ctx *ctx, struct aop_ioc_wait *w, struct aop_wait_hook *hooks, u32 *got,
 		 void __user *arg)
 {
 	u32 __user *signalled = &((struct aop_ioc_wait __user *)arg)->signalled;
@@ -252,7 +258,7 @@ static int begin(struct aop_ctx *ctx, struct aop_ioc_wait *w, struct wait_hook *
  */
 long aop_ioctl_wait(struct aop_ctx *ctx, void __user *arg)
 {
-	struct wait_hook stack[ON_STACK] AOP_UNINIT, *hooks = stack;
+	struct aop_wait_hook stack[ON_STACK] AOP_UNINIT, *hooks = stack;
 	struct aop_ioc_wait w AOP_UNINIT;
 	bool signals;
 	u32 count, got, i;
@@ -273,13 +279,13 @@ long aop_ioctl_wait(struct aop_ctx *ctx, void __user *arg)
 	ret = begin(ctx, &w, hooks, &got, arg);
 	if (ret)
 		goto put;
-	count = look(hooks, w.nr);
+	count = aop_wait_look(hooks, w.nr);
 	if (count < w.need && signals) {
 		cond_resched();
-		count = look(hooks, w.nr);
+		count = aop_wait_look(hooks, w.nr);
 	}
 	if (count < w.need) {
-		ret = w.deadline ? hang_and_sleep(ctx, hooks, &w) : -ETIME;
+		ret = w.deadline ? aop_wait_sleep(ctx, hooks, w.nr, w.need, w.deadline) : -ETIME;
 		for (i = 0, count = 0; i < w.nr; i++)
 			count += !!hooks[i].events;
 	}

@@ -190,6 +190,10 @@ IS(AOP_MAY_LOOK, 1);
 IS(AOP_MAY_CANCEL, 2);
 IS(AOP_MAY_DRIVE, 4);
 IS(AOP_MAY_ALL, 7);
+IS(AOP_MAY_CALL, 8);
+IS(AOP_MAY_SERVE, 16);
+IS(AOP_MAY_PORT, 31);
+IS(AOP_EV_ROOM, 0x20);
 
 IS(AOP_EV_FINAL, 0x01);
 IS(AOP_EV_OVER, 0x02);
@@ -247,6 +251,148 @@ AT(aop_ioc_eventfd, mask, 20);
 IS(AOP_FEATURE_IMPORT, 0x8);
 IS(AOP_IOC_IMPORT, 0xb90c);
 IS(AOP_IOC_EVENTFD, 0xb90d);
+
+SIZE(aop_ioc_port, 80);
+AT(aop_ioc_port, size, 0);
+AT(aop_ioc_port, flags, 4);
+AT(aop_ioc_port, handle, 8);
+AT(aop_ioc_port, id, 16);
+AT(aop_ioc_port, data, 24);
+AT(aop_ioc_port, label, 32);
+AT(aop_ioc_port, parent, 40);
+AT(aop_ioc_port, deadline, 48);
+AT(aop_ioc_port, mask, 56);
+AT(aop_ioc_port, mode, 60);
+AT(aop_ioc_port, backlog, 64);
+AT(aop_ioc_port, message, 68);
+AT(aop_ioc_port, state, 72);
+AT(aop_ioc_port, pad, 76);
+
+SIZE(aop_call_entry, 104);
+AT(aop_call_entry, port, 0);
+AT(aop_call_entry, message, 8);
+AT(aop_call_entry, reply, 16);
+AT(aop_call_entry, len, 24);
+AT(aop_call_entry, room, 28);
+AT(aop_call_entry, data, 32);
+AT(aop_call_entry, parent, 40);
+AT(aop_call_entry, deadline, 48);
+AT(aop_call_entry, fd, 56);
+AT(aop_call_entry, mask, 60);
+AT(aop_call_entry, flags, 64);
+AT(aop_call_entry, ret, 68);
+AT(aop_call_entry, handle, 72);
+AT(aop_call_entry, id, 80);
+AT(aop_call_entry, result, 88);
+AT(aop_call_entry, state, 96);
+AT(aop_call_entry, reply_len, 100);
+
+SIZE(aop_ioc_call, 48);
+AT(aop_ioc_call, size, 0);
+AT(aop_ioc_call, flags, 4);
+AT(aop_ioc_call, entries, 8);
+AT(aop_ioc_call, entry_size, 16);
+AT(aop_ioc_call, nr, 20);
+AT(aop_ioc_call, deadline, 24);
+AT(aop_ioc_call, need, 32);
+AT(aop_ioc_call, called, 36);
+AT(aop_ioc_call, count, 40);
+AT(aop_ioc_call, pad, 44);
+
+SIZE(aop_answer_entry, 48);
+AT(aop_answer_entry, handle, 0);
+AT(aop_answer_entry, what, 8);
+AT(aop_answer_entry, ret, 12);
+AT(aop_answer_entry, value, 16);
+AT(aop_answer_entry, total, 24);
+AT(aop_answer_entry, message, 32);
+AT(aop_answer_entry, len, 40);
+AT(aop_answer_entry, pad, 44);
+
+SIZE(aop_taken_entry, 72);
+AT(aop_taken_entry, handle, 0);
+AT(aop_taken_entry, id, 8);
+AT(aop_taken_entry, data, 16);
+AT(aop_taken_entry, mask, 24);
+AT(aop_taken_entry, flags, 28);
+AT(aop_taken_entry, deadline, 32);
+AT(aop_taken_entry, offset, 40);
+AT(aop_taken_entry, len, 44);
+AT(aop_taken_entry, room, 48);
+AT(aop_taken_entry, fd, 52);
+AT(aop_taken_entry, uid, 56);
+AT(aop_taken_entry, gid, 60);
+AT(aop_taken_entry, pid, 64);
+AT(aop_taken_entry, pad, 68);
+
+SIZE(aop_ioc_serve, 80);
+AT(aop_ioc_serve, size, 0);
+AT(aop_ioc_serve, flags, 4);
+AT(aop_ioc_serve, answers, 8);
+AT(aop_ioc_serve, answer_size, 16);
+AT(aop_ioc_serve, nr_answers, 20);
+AT(aop_ioc_serve, answered, 24);
+AT(aop_ioc_serve, taken_size, 28);
+AT(aop_ioc_serve, port, 32);
+AT(aop_ioc_serve, taken, 40);
+AT(aop_ioc_serve, nr, 48);
+AT(aop_ioc_serve, count, 52);
+AT(aop_ioc_serve, buffer, 56);
+AT(aop_ioc_serve, buffer_size, 64);
+AT(aop_ioc_serve, left, 68);
+AT(aop_ioc_serve, deadline, 72);
+
+SIZE(aop_message_entry, 48);
+AT(aop_message_entry, handle, 0);
+AT(aop_message_entry, buffer, 8);
+AT(aop_message_entry, room, 16);
+AT(aop_message_entry, len, 20);
+AT(aop_message_entry, flags, 24);
+AT(aop_message_entry, ret, 28);
+AT(aop_message_entry, result, 32);
+AT(aop_message_entry, state, 40);
+AT(aop_message_entry, pad, 44);
+
+SIZE(aop_delegate_entry, 24);
+AT(aop_delegate_entry, handle, 0);
+AT(aop_delegate_entry, port, 8);
+AT(aop_delegate_entry, ret, 16);
+AT(aop_delegate_entry, pad, 20);
+
+SIZE(aop_ioc_name, 64);
+AT(aop_ioc_name, size, 0);
+AT(aop_ioc_name, flags, 4);
+AT(aop_ioc_name, name, 8);
+AT(aop_ioc_name, what, 16);
+AT(aop_ioc_name, mode, 20);
+AT(aop_ioc_name, handle, 24);
+AT(aop_ioc_name, data, 32);
+AT(aop_ioc_name, mask, 40);
+AT(aop_ioc_name, pad, 44);
+AT(aop_ioc_name, id, 48);
+AT(aop_ioc_name, uid, 56);
+AT(aop_ioc_name, pid, 60);
+
+IS(AOP_FEATURE_PORT, 0x10);
+IS(AOP_MAX_MESSAGE, 512);
+IS(AOP_MAX_BACKLOG, 65536);
+IS(AOP_NAME_SIZE, 64);
+IS(AOP_CALL_DETACHED, 1);
+IS(AOP_CALL_FD, 2);
+IS(AOP_CALLS_REAP, 1);
+IS(AOP_CALLS_WAIT, 2);
+IS(AOP_MESSAGE_REQUEST, 1);
+IS(AOP_MESSAGE_DETACH, 2);
+IS(AOP_NAME_RESERVE, 0);
+IS(AOP_NAME_BIND, 1);
+IS(AOP_NAME_RELEASE, 2);
+IS(AOP_NAME_FIND, 3);
+IS(AOP_IOC_PORT, 0xb90e);
+IS(AOP_IOC_CALL, 0xb90f);
+IS(AOP_IOC_SERVE, 0xb910);
+IS(AOP_IOC_MESSAGE, 0xb911);
+IS(AOP_IOC_DELEGATE, 0xb912);
+IS(AOP_IOC_NAME, 0xb913);
 
 SIZE(aop_uring_wait, 16);
 AT(aop_uring_wait, handle, 0);
@@ -341,7 +487,8 @@ TEST_F(layout, features)
 	EXPECT_EQ(32, f.size);
 	EXPECT_EQ(AOP_ABI, f.abi);
 	/* Commands of io_uring depend on the kernel: see uring_cmd.c. */
-	EXPECT_EQ(AOP_FEATURE_GROUP | AOP_FEATURE_SIGNAL_WAIT | AOP_FEATURE_IMPORT,
+	EXPECT_EQ(AOP_FEATURE_GROUP | AOP_FEATURE_SIGNAL_WAIT | AOP_FEATURE_IMPORT |
+		  AOP_FEATURE_PORT,
 		  f.features & ~AOP_FEATURE_URING);
 	EXPECT_EQ(1024, f.max_entries);
 	EXPECT_EQ(1048576, f.max_slots);

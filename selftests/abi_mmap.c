@@ -82,7 +82,7 @@ TEST_F(file, setup_twice)
 TEST_F(file, unknown_ioctl)
 {
 	static const unsigned int bad[] = {
-		_IO(AOP_IOC_TYPE, 14), _IO(AOP_IOC_TYPE, 255), _IO(0xba, 1), 0, UINT_MAX,
+		_IO(AOP_IOC_TYPE, 20), _IO(AOP_IOC_TYPE, 255), _IO(0xba, 1), 0, UINT_MAX,
 		AOP_IOC_SETUP | 1U << 30, AOP_IOC_SETUP | 8U << 16,
 	};
 	struct aop_ioc_setup s = { .size = sizeof(s), .slots = 64 };

@@ -117,6 +117,11 @@ struct aop_status {
 #define AOP_MAY_DRIVE	0x4
 #define AOP_MAY_ALL	0x7
 
+/* What a handle on a port may do besides; held by any number. */
+#define AOP_MAY_CALL	0x8
+#define AOP_MAY_SERVE	0x10	/* take its calls */
+#define AOP_MAY_PORT	0x1f	/* all that can be done with a port */
+
 /* What a handle is queued for, and what a wait waits for. */
 #define AOP_EV_FINAL	0x01	/* the state is final */
 #define AOP_EV_OVER	0x02	/* final, and the owner has let go */
@@ -124,6 +129,9 @@ struct aop_status {
 #define AOP_EV_ASKED	0x08	/* a cancel was requested */
 #define AOP_EV_ORPHAN	0x10	/* abandoned, or watched again */
 #define AOP_EV_ALL	0x1f
+
+/* Of a handle with AOP_MAY_CALL, in its mask only: after -EAGAIN there is room again. */
+#define AOP_EV_ROOM	0x20
 
 /* ---- what is mapped ---------------------------------------------------- */
 
@@ -155,6 +163,8 @@ struct aop_ring {
 #define AOP_MAX_FOREIGN	8		/* ... of one user who does not own the op */
 #define AOP_MAX_DEPTH	8		/* of groups in groups */
 #define AOP_LABEL_SIZE	64		/* of a label with its terminating 0 */
+#define AOP_MAX_MESSAGE	512		/* bytes of a request or a reply */
+#define AOP_MAX_BACKLOG	65536		/* calls queued at one port */
 
 #define AOP_FOREVER_NS	(~(__u64)0)	/* a deadline that never comes */
 
@@ -182,6 +192,7 @@ struct aop_ioc_features {
 #define AOP_FEATURE_SIGNAL_WAIT	0x2	/* signals in AOP_IOC_WAIT */
 #define AOP_FEATURE_URING	0x4	/* AOP_URING_* */
 #define AOP_FEATURE_IMPORT	0x8	/* AOP_IOC_IMPORT, AOP_IOC_EVENTFD */
+#define AOP_FEATURE_PORT	0x10	/* AOP_IOC_PORT, AOP_IOC_CALL, AOP_IOC_SERVE */
 
 /**
  * struct aop_ioc_setup - once for each open file, before anything is created
@@ -580,6 +591,307 @@ struct aop_ioc_eventfd {
 	__u32 mask;
 };
 
+/**
+ * struct aop_ioc_port - make an operation that others can call
+ * @size: sizeof(struct aop_ioc_port)
+ * @flags: AOP_CREATE_*
+ * @handle: out: a handle with all rights, AOP_MAY_PORT
+ * @id: out: its id
+ * @data: as in struct aop_create_entry
+ * @label: as in struct aop_create_entry; its calls have the same
+ * @parent: as in struct aop_create_entry
+ * @deadline: as in struct aop_create_entry
+ * @mask: as in struct aop_create_entry
+ * @mode: who may attach by id: as in struct aop_create_entry, execute bits to call
+ * @backlog: how many calls may be queued, 1 to AOP_MAX_BACKLOG
+ * @message: bytes that a request may have, 0: AOP_MAX_MESSAGE
+ * @state: AOP_PENDING: calls are queued, but not served before it is started;
+ *	or AOP_RUNNING
+ * @pad: 0
+ *
+ * Its progress is how many calls were taken of how many were made.  Its owner ends it
+ * as any operation.  Calls that are queued then, and those that come later, end too,
+ * by the system: of a port that is AOP_DONE with -ESHUTDOWN, else as the port did.
+ */
+struct aop_ioc_port {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 handle;
+	__aligned_u64 id;
+	__aligned_u64 data;
+	__aligned_u64 label;
+	__aligned_u64 parent;
+	__aligned_u64 deadline;
+	__u32 mask;
+	__u32 mode;
+	__u32 backlog;
+	__u32 message;
+	__u32 state;
+	__u32 pad;
+};
+
+/**
+ * struct aop_call_entry - call a port
+ * @port: handle with AOP_MAY_CALL
+ * @message: pointer to the request
+ * @reply: pointer to where the reply goes
+ * @len: of the request
+ * @room: for the reply, at most AOP_MAX_MESSAGE
+ * @data: for the slot of the handle
+ * @parent: as in struct aop_create_entry
+ * @deadline: when to end it with -ETIMEDOUT, or 0
+ * @fd: with AOP_CALL_FD: of a regular file, that the server gets as well; else 0
+ * @mask: AOP_EV_* that queue the handle's slot
+ * @flags: AOP_CALL_*
+ * @ret: out: 0, or a negative errno when the call was not made
+ * @handle: out: on the call, with the rights to look and to cancel; 0 when it was
+ *	given up by AOP_CALLS_REAP
+ * @id: out: of the call
+ * @result: out: once final, as in struct aop_status
+ * @state: out: enum aop_state
+ * @reply_len: out: bytes of the reply
+ *
+ * The call is an operation.  Its owner is the port, and whoever takes it from there.
+ */
+struct aop_call_entry {
+	__aligned_u64 port;
+	__aligned_u64 message;
+	__aligned_u64 reply;
+	__u32 len;
+	__u32 room;
+	__aligned_u64 data;
+	__aligned_u64 parent;
+	__aligned_u64 deadline;
+	__s32 fd;
+	__u32 mask;
+	__u32 flags;
+	__s32 ret;
+	__aligned_u64 handle;
+	__aligned_u64 id;
+	__aligned_s64 result;
+	__u32 state;
+	__u32 reply_len;
+};
+
+#define AOP_CALL_DETACHED	0x1	/* goes on when nobody watches */
+#define AOP_CALL_FD		0x2	/* with a descriptor */
+
+/**
+ * struct aop_ioc_call - make calls, and wait for some of them to end
+ * @size: sizeof(struct aop_ioc_call)
+ * @flags: AOP_CALLS_*
+ * @entries: pointer to struct aop_call_entry
+ * @entry_size: size of one of them
+ * @nr: how many, at most AOP_MAX_ENTRIES
+ * @deadline: of the waiting, absolute; 0: do not wait; AOP_FOREVER_NS: none
+ * @need: how many calls must have ended
+ * @called: in: how many entries were carried out before; out: how many are.  Written
+ *	before the call sleeps, so that repeating it after a signal repeats no call
+ * @count: out: how many have ended, and entries that failed
+ * @pad: 0
+ */
+struct aop_ioc_call {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 entries;
+	__u32 entry_size;
+	__u32 nr;
+	__aligned_u64 deadline;
+	__u32 need;
+	__u32 called;
+	__u32 count;
+	__u32 pad;
+};
+
+#define AOP_CALLS_REAP	0x1	/* give up the handles of those that have ended */
+#define AOP_CALLS_WAIT	0x2	/* where a backlog is full, wait, up to the deadline */
+
+/**
+ * struct aop_answer_entry - answer a call, or drive any operation
+ * @handle: as in struct aop_signal_entry
+ * @what: as in struct aop_signal_entry
+ * @ret: as in struct aop_signal_entry
+ * @value: as in struct aop_signal_entry
+ * @total: as in struct aop_signal_entry
+ * @message: with an end of a call: pointer to the reply
+ * @len: of the reply, at most the room that the caller has for it
+ * @pad: 0
+ */
+struct aop_answer_entry {
+	__aligned_u64 handle;
+	__u32 what;
+	__s32 ret;
+	__aligned_s64 value;
+	__aligned_u64 total;
+	__aligned_u64 message;
+	__u32 len;
+	__u32 pad;
+};
+
+/**
+ * struct aop_taken_entry - a call that was taken
+ * @handle: out: with the right to drive
+ * @id: out: of the call
+ * @data: in: for the slot of the handle
+ * @mask: in: AOP_EV_* that queue it
+ * @flags: out: AOP_F_*, as of now: what was asked for before it was taken
+ * @deadline: out: of the call, or 0
+ * @offset: out: where in the buffer the request is
+ * @len: out: of the request
+ * @room: out: bytes that the reply may have
+ * @fd: out: the descriptor that came with it, close-on-exec, or -1
+ * @uid: out: of the caller, in the taker's user namespace
+ * @gid: out: of the caller, in the taker's user namespace
+ * @pid: out: of the caller's process, in the taker's pid namespace, or 0
+ * @pad: 0
+ */
+struct aop_taken_entry {
+	__aligned_u64 handle;
+	__aligned_u64 id;
+	__aligned_u64 data;
+	__u32 mask;
+	__u32 flags;
+	__aligned_u64 deadline;
+	__u32 offset;
+	__u32 len;
+	__u32 room;
+	__s32 fd;
+	__u32 uid;
+	__u32 gid;
+	__s32 pid;
+	__u32 pad;
+};
+
+/**
+ * struct aop_ioc_serve - answer calls, and take the next ones
+ * @size: sizeof(struct aop_ioc_serve)
+ * @flags: 0
+ * @answers: pointer to struct aop_answer_entry, carried out first; or 0
+ * @answer_size: size of one of them
+ * @nr_answers: how many, at most AOP_MAX_ENTRIES
+ * @answered: in: how many to skip; out: how many were handled.  Written before the call
+ *	sleeps, so that repeating it after a signal repeats none of them
+ * @taken_size: size of one of @taken
+ * @port: handle with AOP_MAY_SERVE; 0 with @nr 0
+ * @taken: pointer to struct aop_taken_entry
+ * @nr: how many calls to take at the most, up to AOP_MAX_ENTRIES; 0: only answer
+ * @count: out: how many were taken
+ * @buffer: pointer to where their requests go
+ * @buffer_size: of it
+ * @left: out: how many calls are still queued
+ * @deadline: absolute, to wait for the first call; 0: do not wait; AOP_FOREVER_NS: none
+ *
+ * To take a call accepts it: it is AOP_RUNNING.
+ */
+struct aop_ioc_serve {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 answers;
+	__u32 answer_size;
+	__u32 nr_answers;
+	__u32 answered;
+	__u32 taken_size;
+	__aligned_u64 port;
+	__aligned_u64 taken;
+	__u32 nr;
+	__u32 count;
+	__aligned_u64 buffer;
+	__u32 buffer_size;
+	__u32 left;
+	__aligned_u64 deadline;
+};
+
+/**
+ * struct aop_message_entry - read a message of a call (AOP_IOC_MESSAGE)
+ * @handle: on the call; with the right to look, or AOP_MESSAGE_REQUEST to drive
+ * @buffer: pointer to where it goes
+ * @room: there
+ * @len: out: of the message; it is copied only if it fits
+ * @flags: AOP_MESSAGE_*
+ * @ret: out: 0 or a negative errno
+ * @result: out: as in struct aop_call_entry
+ * @state: out: as in struct aop_call_entry
+ * @pad: 0
+ */
+struct aop_message_entry {
+	__aligned_u64 handle;
+	__aligned_u64 buffer;
+	__u32 room;
+	__u32 len;
+	__u32 flags;
+	__s32 ret;
+	__aligned_s64 result;
+	__u32 state;
+	__u32 pad;
+};
+
+#define AOP_MESSAGE_REQUEST	0x1	/* the request, not the reply */
+#define AOP_MESSAGE_DETACH	0x2	/* give up the handle too, once it is read */
+
+/**
+ * struct aop_delegate_entry - hand a call on to another port (AOP_IOC_DELEGATE)
+ * @handle: on the call, with the right to drive, which leaves it
+ * @port: handle with AOP_MAY_CALL
+ * @ret: out: 0 or a negative errno
+ * @pad: 0
+ *
+ * Request, caller and watchers stay the same; the reply reaches the caller.
+ */
+struct aop_delegate_entry {
+	__aligned_u64 handle;
+	__aligned_u64 port;
+	__s32 ret;
+	__u32 pad;
+};
+
+#define AOP_NAME_SIZE	64	/* of a name with its terminating 0 */
+
+/**
+ * struct aop_ioc_name - names of ports, in one network namespace
+ * @size: sizeof(struct aop_ioc_name)
+ * @flags: 0
+ * @name: pointer to a 0-terminated string of UTF-8, shorter than AOP_NAME_SIZE
+ * @what: enum aop_name
+ * @mode: RESERVE, BIND: execute bits, who may find it
+ * @handle: BIND: on the port, with the right to drive; FIND: out, with AOP_MAY_CALL
+ * @data: FIND: for the slot of the handle
+ * @mask: FIND: AOP_EV_ROOM or 0
+ * @pad: 0
+ * @id: out: of the port that is bound to it, or 0
+ * @uid: out: of who has reserved it, in the caller's user namespace
+ * @pid: out: of who has reserved it, in the caller's pid namespace, or 0
+ *
+ * @id, @uid and @pid are filled in for 0, -EEXIST and -ENOTCONN.
+ */
+struct aop_ioc_name {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 name;
+	__u32 what;
+	__u32 mode;
+	__aligned_u64 handle;
+	__aligned_u64 data;
+	__u32 mask;
+	__u32 pad;
+	__aligned_u64 id;
+	__u32 uid;
+	__s32 pid;
+};
+
+/**
+ * enum aop_name - what to do with a name
+ * @AOP_NAME_RESERVE: have it, bound to nothing yet
+ * @AOP_NAME_BIND: bind it to a port; reserves it, if it is free
+ * @AOP_NAME_RELEASE: give it up
+ * @AOP_NAME_FIND: get a handle on the port that is bound to it
+ */
+enum aop_name {
+	AOP_NAME_RESERVE,
+	AOP_NAME_BIND,
+	AOP_NAME_RELEASE,
+	AOP_NAME_FIND,
+};
+
 #define AOP_IOC_TYPE		0xB9
 #define AOP_IOC_FEATURES	_IO(AOP_IOC_TYPE, 0)	/* struct aop_ioc_features */
 #define AOP_IOC_SETUP		_IO(AOP_IOC_TYPE, 1)	/* struct aop_ioc_setup */
@@ -595,6 +907,12 @@ struct aop_ioc_eventfd {
 #define AOP_IOC_QUERY		_IO(AOP_IOC_TYPE, 11)	/* struct aop_ioc_query */
 #define AOP_IOC_IMPORT		_IO(AOP_IOC_TYPE, 12)	/* struct aop_ioc_import */
 #define AOP_IOC_EVENTFD		_IO(AOP_IOC_TYPE, 13)	/* struct aop_ioc_eventfd */
+#define AOP_IOC_PORT		_IO(AOP_IOC_TYPE, 14)	/* struct aop_ioc_port */
+#define AOP_IOC_CALL		_IO(AOP_IOC_TYPE, 15)	/* struct aop_ioc_call */
+#define AOP_IOC_SERVE		_IO(AOP_IOC_TYPE, 16)	/* struct aop_ioc_serve */
+#define AOP_IOC_MESSAGE		_IO(AOP_IOC_TYPE, 17)	/* struct aop_message_entry */
+#define AOP_IOC_DELEGATE	_IO(AOP_IOC_TYPE, 18)	/* struct aop_delegate_entry */
+#define AOP_IOC_NAME		_IO(AOP_IOC_TYPE, 19)	/* struct aop_ioc_name */
 
 /*
  * The calls that are batches, for one entry: the argument is the entry itself, its

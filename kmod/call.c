@@ -1,0 +1,458 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * AOP_IOC_CALL: call ports, and wait for the answers, in one go.
+ *
+ * The entries are carried out in their order, each before the next is looked at: the
+ * answer is written to user space first, then the call enters the backlog, and nothing
+ * can fail any more.  Where a call has to wait for room, it waits with nothing but its
+ * client held, and is made anew.
+ *
+ * The call sleeps only when all entries have been carried out and user space has been
+ * told so: repeated after a signal it only waits on, for what the entries' handles
+ * refer to then.
+ */
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "change.h"
+#include "ioctl.h"
+#include "link.h"
+#include "port.h"
+#include "waiting.h"
+
+#define ON_STACK	2
+
+/**
+ * struct calling - one AOP_IOC_CALL on its way
+ * @ctx: of the calling process
+ * @c: from user space
+ * @run: of the entries
+ * @port: that calls were queued at, and whose servers do not know yet
+ * @nr: how many
+ * @edge: its backlog was empty before
+ * @hooks: for the calls that are waited for, or NULL
+ * @index: of the entry of each hook
+ * @hung: hooks in use
+ * @over: entries that need not be waited for: they failed, or were reaped
+ */
+struct calling {
+	struct aop_ctx *ctx;
+	struct aop_ioc_call c;
+	struct aop_run run;
+	struct aop_port *port;
+	u32 nr;
+	bool edge;
+	struct aop_wait_hook *hooks;
+	u32 *index;
+	u32 hung;
+	u32 over;
+};
+
+static struct aop_call_entry __user *entry_at(const struct calling *cl, u32 i)
+{
+	return u64_to_user_ptr(cl->c.entries) + (size_t)i * cl->c.entry_size;
+}
+
+static void tell_servers(struct calling *cl)
+{
+	if (cl->port)
+		aop_port_ring(&cl->run, cl->port, cl->nr, cl->edge);
+	cl->port = NULL;
+	cl->nr = 0;
+	cl->edge = false;
+}
+
+static void wait_for(struct calling *cl, struct aop *op, u32 i)
+{
+	if (!cl->hooks)
+		return;
+	aop_wait_hook_init(&cl->hooks[cl->hung], op, AOP_EV_FINAL, 0);
+	cl->index[cl->hung++] = i;
+}
+
+static struct file *file_of(const struct aop_call_entry *e)
+{
+	struct file *file;
+
+	if (!(e->flags & AOP_CALL_FD))
+		return NULL;
+	file = fget(e->fd);
+	if (!file)
+		return ERR_PTR(-EBADF);
+	/* What can refer to other files could come to refer to itself. */
+	if (S_ISREG(file_inode(file)->i_mode))
+		return file;
+	fput(file);
+	return ERR_PTR(-EINVAL);
+}
+
+static int check_entry(const struct aop_call_entry *e, const struct aop_port *port)
+{
+	if (e->flags & ~(AOP_CALL_DETACHED | AOP_CALL_FD) || e->mask & ~AOP_EV_ALL ||
+	    (e->fd && !(e->flags & AOP_CALL_FD)))
+		return -EINVAL;
+	return e->len > port->message || e->room > AOP_MAX_MESSAGE ? -EMSGSIZE : 0;
+}
+
+/* What is beside the op.  Nobody knows it yet. */
+static int fill_in(struct aop *op, const struct aop_call_entry *e, struct aop_port *port)
+{
+	const char *label = port->op->extra->label;
+	struct aop_call *call;
+	struct file *file;
+
+	call = aop_alloc_extra_and(op, label, strlen(label),
+				   struct_size(call, message, e->len + e->room));
+	if (!call)
+		return -ENOMEM;
+	if (e->len && copy_from_user(call->message, u64_to_user_ptr(e->message), e->len))
+		return -EFAULT;
+	file = file_of(e);
+	if (IS_ERR(file))
+		return PTR_ERR(file);
+	op->extra->parent = e->parent;
+	op->extra->call = call;
+	call->op = op;
+	call->port = port;
+	aop_get(port->op);
+	call->client = NULL;
+	call->file = file;
+	call->len = e->len;
+	call->room = e->room;
+	call->reply_len = 0;
+	return 0;
+}
+
+/* With a place reserved.  Returns 0 or what the entry gets; -EFAULT is the call's. */
+static int make(struct calling *cl, struct aop_client *client, struct aop_call_entry *e,
+		struct aop_call_entry __user *user, struct aop **made)
+{
+	struct aop_ctx *ctx = cl->ctx;
+	struct aop_port *port = client->port;
+	struct aop_link *link;
+	struct aop *op;
+	bool edge;
+	int ret;
+
+	if (!aop_links_alloc(ctx, &link, 1, &ret))
+		return ret;
+	if (!aop_alloc(ctx->home, &op, 1)) {
+		ret = -ENOMEM;
+		goto free_link;
+	}
+	__aop_birth(op, aop_new_ids(1), aop_run_now(&cl->run), AOP_PENDING, 0);
+	op->detached = e->flags & AOP_CALL_DETACHED;
+	op->owned = true;
+	op->mode = 0600;
+	ret = fill_in(op, e, port);
+	if (ret) {
+		op->id = 0;	/* no event tells of it, see trace.h */
+		goto put_op;
+	}
+	trace_aop_create(op);
+	if (e->deadline && e->deadline != AOP_FOREVER_NS) {
+		ret = aop_deadline_start(op, aop_host_ns(ctx, e->deadline));
+		if (ret)
+			goto put_op;
+	}
+	ret = -EFAULT;
+	if (!user_write_access_begin(user, sizeof(*user)))
+		goto put_op;
+	unsafe_put_user(aop_handle(link), &user->handle, fault);
+	unsafe_put_user(op->id, &user->id, fault);
+	unsafe_put_user(0, &user->ret, fault);
+	user_write_access_end();
+
+	/* Nothing fails from here on. */
+	*made = op;
+	aop_run_lock(&cl->run, op->home);
+	edge = aop_port_queue_locked(&cl->run, client, aop_call_of(op));
+	__aop_link_first(&cl->run, link, op, AOP_MAY_LOOK | AOP_MAY_CANCEL, e->mask, e->data);
+	aop_register_locked(op);
+	aop_run_unlock(&cl->run);
+	if (cl->port != port)
+		tell_servers(cl);
+	cl->port = port;
+	cl->edge |= edge;
+	cl->nr++;
+	return 0;
+fault:
+	user_write_access_end();
+put_op:
+	aop_put(op);
+free_link:
+	aop_link_free(link);
+	return ret;
+}
+
+/* Returns 0, or -EAGAIN with a client that is held and waits for room, or -EFAULT. */
+static int call_one(struct calling *cl, u32 i, struct aop_client **wait)
+{
+	struct aop_call_entry __user *user = entry_at(cl, i);
+	struct aop_call_entry e AOP_UNINIT;
+	struct aop_client *client;
+	struct aop *op = NULL;
+	int ret = aop_copy_in(&e, sizeof(e), user, cl->c.entry_size, sizeof(e));
+
+	if (ret == -EFAULT)
+		return ret;
+	if (!ret)
+		ret = aop_client_find(cl->ctx, e.port, &client);
+	if (!ret)
+		ret = check_entry(&e, client->port);
+	if (!ret) {
+		ret = aop_port_reserve(client);
+		if (ret && cl->c.flags & AOP_CALLS_WAIT) {
+			aop_client_hold(client);
+			*wait = client;
+			return ret;
+		}
+		if (!ret) {
+			ret = make(cl, client, &e, user, &op);
+			if (ret)
+				aop_port_unreserve(client);
+		}
+	}
+	if (!ret) {
+		wait_for(cl, op, i);
+		return 0;
+	}
+	cl->over++;
+	return put_user(ret, &user->ret) ? -EFAULT : 0;
+}
+
+/* An entry that an earlier call has carried out. */
+static int again(struct calling *cl, u32 i)
+{
+	struct aop_call_entry __user *user = entry_at(cl, i);
+	struct aop_link *link;
+	u64 handle;
+	s32 ret;
+
+	if (get_user(ret, &user->ret) || get_user(handle, &user->handle))
+		return -EFAULT;
+	if (ret || !handle) {
+		cl->over++;
+		return 0;
+	}
+	link = aop_link_find(cl->ctx, handle);
+	if (IS_ERR(link))
+		return PTR_ERR(link);
+	if (!(link->rights & AOP_MAY_LOOK))
+		return -EPERM;
+	if (!aop_call_of(link->op))
+		return -EINVAL;
+	wait_for(cl, link->op, i);
+	return 0;
+}
+
+/* Carries out what it can.  The table is locked. */
+static int call_some(struct calling *cl, struct aop_client **wait)
+{
+	struct aop_ioc_call *c = &cl->c;
+	int ret = cl->ctx->dead ? -EIO : 0;
+
+	aop_run_begin(&cl->run);
+	while (!ret && c->called < c->nr) {
+		ret = call_one(cl, c->called, wait);
+		c->called += !ret;
+		if (c->called % AOP_RUN_LINKS == 0) {
+			tell_servers(cl);
+			cond_resched();
+		}
+	}
+	tell_servers(cl);
+	aop_run_end(&cl->run);
+	return ret;
+}
+
+static int begin(struct calling *cl, struct aop_ioc_call __user *arg)
+{
+	struct aop_ctx *ctx = cl->ctx;
+	struct aop_client *wait;
+	int ret = 0;
+	u32 i;
+
+	aop_table_lock(ctx);
+	for (i = 0; i < cl->c.called && !ret && cl->hooks; i++)
+		ret = again(cl, i);
+	while (!ret && cl->c.called < cl->c.nr) {
+		wait = NULL;
+		ret = call_some(cl, &wait);
+		aop_table_unlock(ctx);
+		/* Before any sleep: a call that is restarted must not call again. */
+		if (put_user(cl->c.called, &arg->called))
+			ret = -EFAULT;
+		if (wait) {
+			if (ret == -EAGAIN)
+				ret = aop_port_wait_room(ctx, wait, cl->c.deadline);
+			aop_client_release(wait);
+		}
+		if (ret || cl->c.called == cl->c.nr)
+			return ret;
+		aop_table_lock(ctx);
+	}
+	aop_table_unlock(ctx);
+	return ret;
+}
+
+/* How a call has ended, for its entry.  Only the owner wrote the reply, before that. */
+static int harvest(const struct calling *cl, struct aop *op, u32 i)
+{
+	struct aop_call_entry __user *user = entry_at(cl, i);
+	struct aop_call *call = aop_call_of(op);
+	u32 state = aop_word_state(smp_load_acquire(&op->word));	/* see aop_level() */
+	u64 to;
+	u32 room;
+
+	if (!AOP_FINAL(state))
+		return put_user(state, &user->state) ? -EFAULT : 0;
+	if (call->reply_len) {
+		if (get_user(to, &user->reply) || get_user(room, &user->room) ||
+		    copy_to_user(u64_to_user_ptr(to), aop_call_reply(call),
+				 min(call->reply_len, room)))
+			return -EFAULT;
+	}
+	if (!user_write_access_begin(user, sizeof(*user)))
+		return -EFAULT;
+	unsafe_put_user(op->result, &user->result, fault);
+	unsafe_put_user(state, &user->state, fault);
+	unsafe_put_user(call->reply_len, &user->reply_len, fault);
+	user_write_access_end();
+	return 1;
+fault:
+	user_write_access_end();
+	return -EFAULT;
+}
+
+/* Gives up the handle of a call that has ended; user space may have done so already. */
+static int reap(struct calling *cl, struct aop *op, u32 i)
+{
+	struct aop_call_entry __user *user = entry_at(cl, i);
+	struct aop_link *link;
+	u64 handle;
+
+	if (get_user(handle, &user->handle) || put_user(0, &user->handle))
+		return -EFAULT;
+	link = aop_link_find(cl->ctx, handle);
+	if (IS_ERR(link) || link->op != op)
+		return 0;
+	aop_run_lock(&cl->run, op->home);
+	aop_link_drop_locked(&cl->run, link, AOP_MAY_LOOK | AOP_MAY_CANCEL);
+	aop_run_unlock(&cl->run);
+	return 0;
+}
+
+static int finish(struct calling *cl, struct aop_ioc_call __user *arg)
+{
+	bool reaps = cl->c.flags & AOP_CALLS_REAP;
+	u32 i, count = cl->over;
+	int ret = 0;
+
+	if (reaps) {
+		aop_table_lock(cl->ctx);
+		aop_run_begin(&cl->run);
+	}
+	for (i = 0; i < cl->hung && ret >= 0; i++) {
+		ret = harvest(cl, cl->hooks[i].op, cl->index[i]);
+		if (ret <= 0)
+			continue;
+		count++;
+		if (reaps)
+			ret = reap(cl, cl->hooks[i].op, cl->index[i]);
+	}
+	if (reaps) {
+		aop_run_end(&cl->run);
+		aop_table_unlock(cl->ctx);
+	}
+	return ret < 0 || put_user(count, &arg->count) ? -EFAULT : 0;
+}
+
+static int wait(struct calling *cl)
+{
+	u32 need = cl->c.need > cl->over ? cl->c.need - cl->over : 0;
+	u32 count = aop_wait_look(cl->hooks, cl->hung);
+
+	if (count >= need)
+		return 0;
+	if (!cl->c.deadline)
+		return -ETIME;
+	/* Who was just woken may answer before we would sleep. */
+	cond_resched();
+	if (aop_wait_look(cl->hooks, cl->hung) >= need)
+		return 0;
+	return aop_wait_sleep(cl->ctx, cl->hooks, cl->hung, need, cl->c.deadline);
+}
+
+static int check(const struct aop_ioc_call *c)
+{
+	if (c->flags & ~(AOP_CALLS_REAP | AOP_CALLS_WAIT) || c->pad ||
+	    c->nr > AOP_MAX_ENTRIES || c->need > c->nr || c->called > c->nr ||
+	    c->entry_size < sizeof(struct aop_call_entry))
+		return -EINVAL;
+	if (c->entry_size > PAGE_SIZE)
+		return -E2BIG;
+	if (!access_ok(u64_to_user_ptr(c->entries), (size_t)c->nr * c->entry_size))
+		return -EFAULT;
+	return 0;
+}
+
+/**
+ * aop_ioctl_call() - AOP_IOC_CALL
+ * @ctx: of the calling process
+ * @arg: struct aop_ioc_call
+ *
+ * Context: sleeps, interruptible and freezable, with no lock held.
+ * Return: 0; -ETIME when the deadline came first; -ERESTARTSYS; -EINVAL, -E2BIG, -EFAULT
+ * for the struct and its arrays; -EBADF, -ESTALE, -EPERM, -EINVAL for a handle of an
+ * entry that was carried out before; -EMFILE when too many look at a call; -ENOMEM; -EIO
+ * when the process has ended.
+ */
+long aop_ioctl_call(struct aop_ctx *ctx, void __user *arg)
+{
+	struct aop_wait_hook stack[ON_STACK] AOP_UNINIT;
+	struct calling cl AOP_UNINIT;
+	u32 index[ON_STACK] AOP_UNINIT, i;
+	bool waits;
+	int ret = aop_copy_struct(&cl.c, sizeof(cl.c), sizeof(cl.c), arg);
+
+	if (ret)
+		return ret;
+	ret = check(&cl.c);
+	if (ret)
+		return ret;
+	cl.ctx = ctx;
+	cl.port = NULL;
+	cl.nr = 0;
+	cl.edge = false;
+	cl.hooks = NULL;
+	cl.index = index;
+	cl.hung = 0;
+	cl.over = 0;
+	waits = cl.c.need || cl.c.flags & AOP_CALLS_REAP;
+	if (waits) {
+		cl.hooks = stack;
+		if (cl.c.nr > ON_STACK) {
+			cl.hooks = kvmalloc_array(cl.c.nr, sizeof(*stack) + sizeof(*index),
+						  AOP_GFP);
+			if (!cl.hooks)
+				return -ENOMEM;
+			cl.index = (u32 *)&cl.hooks[cl.c.nr];
+		}
+	}
+
+	ret = begin(&cl, arg);
+	if (!ret && waits)
+		ret = wait(&cl);
+	if (!ret || ret == -ETIME) {
+		if (finish(&cl, arg))
+			ret = -EFAULT;
+	}
+	for (i = 0; i < cl.hung; i++)
+		aop_put(cl.hooks[i].op);
+	if (cl.hooks != stack)
+		kvfree(cl.hooks);
+	return ret;
+}

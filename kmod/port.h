@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Ports: ops with a backlog of calls.  port.c owns the backlog; call.c, serve.c,
+ * delegate.c and name.c are the calls of user space.
+ */
+#ifndef AOP_PORT_H
+#define AOP_PORT_H
+
+#include <linux/build_bug.h>
+#include <linux/list.h>
+#include <linux/spinlock.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+
+#include "internal.h"
+
+struct aop_port_user;
+
+#define AOP_PORT_HASH	16
+
+/**
+ * struct aop_port - what a port is beside an op; a part of its memory
+ * @op: the port
+ * @lock: protects all below that changes, and what says so; inside home locks
+ * @backlog: how many calls there may be
+ * @message: bytes that a request may have
+ * @nr: places that are taken: calls queued, and on the way to be
+ * @queued: calls queued
+ * @made: calls, ever
+ * @taken: calls, ever
+ * @closed: the op is final: no more calls
+ * @state: with @closed: how calls end
+ * @result: with @closed: how calls end
+ * @users: with calls queued, the next one to be served first
+ * @known: all users that call, by uid
+ * @wanting: clients to be told of room
+ * @servers: who sleeps for a call
+ * @room: who sleeps for room
+ * @work: ends calls, tells of room; holds a reference while it is queued
+ */
+struct aop_port {
+	struct aop *op;
+	spinlock_t lock;	/* see above */
+	u32 backlog;
+	u32 message;
+	u32 nr;
+	u32 queued;
+	u64 made;
+	u64 taken;
+	bool closed;
+	u8 state;
+	s64 result;
+	struct list_head users;
+	struct hlist_head known[AOP_PORT_HASH];
+	struct list_head wanting;
+	wait_queue_head_t servers;
+	wait_queue_head_t room;
+	struct work_struct work;
+};
+
+/**
+ * struct aop_client - a handle that calls
+ * @port: pinned by the handle and by each call
+ * @user: whose handle
+ * @node: on @user->clients while it has calls queued
+ * @calls: queued, oldest first
+ * @wanting: on @port->wanting
+ * @link: the handle, or NULL when that has lost AOP_MAY_CALL
+ * @nr: places that its calls take
+ * @ref: of the handle, each call queued, and who sleeps for room
+ *
+ * All under @port->lock, but the first two.
+ */
+struct aop_client {
+	struct aop_port *port;
+	struct aop_port_user *user;
+	struct list_head node;
+	struct list_head calls;
+	struct list_head wanting;
+	struct aop_link *link;
+	u32 nr;
+	u32 ref;
+};
+
+/**
+ * struct aop_call - what a call is beside an op; behind the extra of that
+ * @op: the call
+ * @port: it was made to, or delegated to; referenced
+ * @client: while it is queued there, under the lock of the port; to change it to
+ *	another port's, the home lock of @op is held as well
+ * @node: on @client->calls
+ * @file: that came with it, or NULL
+ * @len: of the request
+ * @room: for the reply
+ * @reply_len: set under the home lock by who ends it
+ * @message: the request, and behind it the reply
+ */
+struct aop_call {
+	struct aop *op;
+	struct aop_port *port;
+	struct aop_client *client;
+	struct list_head node;
+	struct file *file;
+	u32 len;
+	u32 room;
+	u32 reply_len;
+	u8 message[];
+};
+
+static inline struct aop_port *aop_port_of(const struct aop *op)
+{
+	return op->extra ? op->extra->port : NULL;
+}
+
+static inline struct aop_call *aop_call_of(const struct aop *op)
+{
+	return op->extra ? op->extra->call : NULL;
+}
+
+static inline u8 *aop_call_reply(struct aop_call *call)
+{
+	return call->message + call->len;
+}
+
+/* ---- port.c ------------------------------------------------------------ */
+
+struct aop_client *aop_client_of(struct aop_link *link);
+int aop_client_find(struct aop_ctx *ctx, u64 handle, struct aop_client **client);
+int aop_port_reserve(struct aop_client *client);
+void aop_port_unreserve(struct aop_client *client);
+int aop_port_wait_room(struct aop_ctx *ctx, struct aop_client *client, u64 deadline);
+void aop_client_hold(struct aop_client *client);
+void aop_client_release(struct aop_client *client);
+bool aop_port_queue_locked(struct aop_run *run, struct aop_client *client, struct aop_call *call);
+struct aop_call *aop_port_take(struct aop_port *port, u32 fits, struct aop_client **client);
+void aop_port_took(struct aop_client *client);
+void aop_port_untake_locked(struct aop_run *run, struct aop_client *client, struct aop_call *call);
+void aop_port_ring(struct aop_run *run, struct aop_port *port, u32 nr, bool edge);
+
+/* ---- call.c ------------------------------------------------------------ */
+
+long aop_ioctl_port(struct aop_ctx *ctx, void __user *arg);
+long aop_ioctl_call(struct aop_ctx *ctx, void __user *arg);
+long aop_ioctl_serve(struct aop_ctx *ctx, void __user *arg);
+long aop_ioctl_message(struct aop_ctx *ctx, void __user *arg);
+long aop_ioctl_delegate(struct aop_ctx *ctx, void __user *arg);
+long aop_ioctl_name(struct aop_ctx *ctx, void __user *arg);
+
+#endif /* AOP_PORT_H */
