@@ -82,6 +82,27 @@ static __always_inline u64 aop_now_for(struct aop_run *run, const struct aop *op
 	return max(aop_run_now(run), op->time);
 }
 
+/*
+ * For those who look without the lock.  After the slots: whoever is told of a change
+ * finds it there.  Pairs with the acquires in aop_level() and aop_level_since().
+ */
+static __always_inline void __aop_publish(struct aop *op, u32 word, u32 seq)
+{
+	trace_aop_change(op, word, seq);
+	smp_store_release(&op->seq, seq);	/* see above */
+	smp_store_release(&op->word, word);	/* see above */
+}
+
+/* A change was published: tell those who are neither links nor hooks. */
+static __always_inline void __aop_tell_others(struct aop *op, u32 events)
+{
+	/* All of them, exclusive ones too: what became readable stays so for each. */
+	if ((events & AOP_EV_FINAL) && unlikely(op->exported) && wq_has_sleeper(&op->wq))
+		__wake_up(&op->wq, TASK_NORMAL, 0, poll_to_key(EPOLLIN | EPOLLRDNORM));
+	if (unlikely(READ_ONCE(aop_news_wanted)))
+		aop_news_changed(op);
+}
+
 /* One change was made: number it, publish it, tell those who asked for it. */
 static __always_inline void __aop_changed(struct aop_run *run, struct aop *op, u32 word,
 					  u32 events)
@@ -92,7 +113,6 @@ static __always_inline void __aop_changed(struct aop_run *run, struct aop *op, u
 	u64 time = op->time;
 	struct aop_link *link;
 
-	trace_aop_change(op, word, seq);
 	events |= AOP_EV_CHANGE;
 	hlist_for_each_entry(link, &op->links, node) {
 		struct aop_status *slot = link->slot;
@@ -104,19 +124,10 @@ static __always_inline void __aop_changed(struct aop_run *run, struct aop *op, u
 		if (link->mask & events)
 			aop_run_queue(run, link);
 	}
-	/*
-	 * Last, for those who look without the lock: whoever is told of a change finds
-	 * it in the slot.  Pairs with the acquires in aop_level() and aop_level_since().
-	 */
-	smp_store_release(&op->seq, seq);
-	smp_store_release(&op->word, word);	/* as above */
+	__aop_publish(op, word, seq);
 	if (unlikely(!hlist_empty(&op->hooks)))
 		aop_run_hooks(run, op, events);
-	/* All of them, exclusive ones too: what became readable stays so for each. */
-	if ((events & AOP_EV_FINAL) && unlikely(op->exported) && wq_has_sleeper(&op->wq))
-		__wake_up(&op->wq, TASK_NORMAL, 0, poll_to_key(EPOLLIN | EPOLLRDNORM));
-	if (unlikely(READ_ONCE(aop_news_wanted)))
-		aop_news_changed(op);
+	__aop_tell_others(op, events);
 }
 
 static __always_inline int __aop_progress_locked(struct aop_run *run, struct aop *op, u64 done,
@@ -139,7 +150,7 @@ static __always_inline int __aop_progress_locked(struct aop_run *run, struct aop
 		if (link->mask & AOP_EV_CHANGE)
 			aop_run_queue(run, link);
 	}
-	smp_store_release(&op->seq, seq);	/* last, as in __aop_changed() */
+	smp_store_release(&op->seq, seq);	/* last, as in __aop_publish() */
 	if (unlikely(!hlist_empty(&op->hooks)))
 		aop_run_hooks(run, op, AOP_EV_CHANGE);
 	if (unlikely(READ_ONCE(aop_news_wanted)))

@@ -63,6 +63,7 @@ struct aop_source {
  * @late: what an interrupt wanted that may not take the home lock
  * @result: the same
  * @state: the same
+ * @alone: what op->nr_links is when nobody looks but we; NEVER_ALONE: end it the long way
  * @busy: the work item is queued or runs, and the module is pinned
  * @again: there was another reason meanwhile
  * @ended: the driver has let go
@@ -78,10 +79,13 @@ struct aop_owner {
 	struct llist_node late;
 	s64 result;
 	u8 state;
+	u8 alone;
 	bool busy;
 	bool again;
 	bool ended;
 };
+
+#define NEVER_ALONE	(AOP_MAX_LINKS + 1)
 
 #define REASONS	(AOP_EV_ASKED | AOP_EV_ORPHAN | AOP_EV_FINAL)
 
@@ -96,7 +100,7 @@ static DECLARE_WORK(late_item, late_work);
 
 /* ---- sources ----------------------------------------------------------- */
 
-static void source_put(struct aop_source *source)
+static __always_inline void source_put(struct aop_source *source)
 {
 	if (refcount_dec_and_test(&source->ref))
 		complete(&source->gone);
@@ -135,16 +139,22 @@ EXPORT_SYMBOL_GPL(__aop_source_create);
 /* ---- life of an owner -------------------------------------------------- */
 
 /* Nothing calls the driver any more.  No lock is held. */
-static void release(struct aop_owner *owner)
+static __always_inline void __release_owner(struct aop_owner *owner, bool has_source)
 {
-	struct aop_source *source = owner->source;
+	struct aop_source *source;
 
 	if (owner->ops->release)
 		owner->ops->release(owner->priv);
+	source = owner->source;
 	/* The owner may go with its op. */
-	aop_put(owner->op);
-	if (source)
+	__aop_put(owner->op);
+	if (has_source)
 		source_put(source);
+}
+
+static void release(struct aop_owner *owner)
+{
+	__release_owner(owner, owner->source);
 }
 
 static void call_cancel(struct work_struct *work)
@@ -260,7 +270,9 @@ struct aop_owner *aop_owner_create(struct aop_home *home, struct aop_source *sou
 		goto put;
 	}
 	/* Cannot fail: nobody else can have joined it. */
-	WARN_ON_ONCE(aop_hook_locked(op, &owner->hook));
+	if (owner->ops->cancel)
+		WARN_ON_ONCE(aop_hook_locked(op, &owner->hook));
+	owner->alone = source && !opts->deadline ? op->nr_links : NEVER_ALONE;
 	if (source) {
 		refcount_inc(&source->ref);
 		hlist_add_head(&owner->node, &source->owners);
@@ -341,7 +353,7 @@ static __always_inline bool end_locked(struct aop_run *run, struct aop_owner *ow
 	struct aop *op = owner->op;
 
 	/* First, so that it is not told of its own end. */
-	if (likely(!hlist_unhashed(&owner->hook.node)))
+	if (!hlist_unhashed(&owner->hook.node))
 		aop_unhook_locked(op, &owner->hook);
 	if (owner->source)
 		__hlist_del(&owner->node);
@@ -352,14 +364,18 @@ static __always_inline bool end_locked(struct aop_run *run, struct aop_owner *ow
 	return !owner->busy;
 }
 
-static int end(struct aop_owner *owner, u8 state, u8 flags, s64 result)
+/* Somebody has to be told.  The home lock is held, and is dropped. */
+static noinline int end_and_tell(struct aop_owner *owner, u8 state, u8 flags, s64 result, u64 now,
+				 unsigned long irq)
 {
 	struct aop_run run AOP_UNINIT;
 	bool idle;
 	int ret;
 
 	aop_run_begin(&run);
-	aop_run_lock(&run, owner->op->home);
+	run.home = owner->op->home;
+	run.flags = irq;
+	run.now = now;
 	idle = end_locked(&run, owner, state, flags, result, &ret);
 	aop_run_end(&run);
 	if (idle)
@@ -367,18 +383,53 @@ static int end(struct aop_owner *owner, u8 state, u8 flags, s64 result)
 	return ret;
 }
 
+/*
+ * Most operations of a driver end while nobody looks: nothing is on their lists but
+ * the owner's hook, which can stay there, since of a final op nothing more is told.
+ */
+static __always_inline int end(struct aop_owner *owner, u8 state, u8 flags, s64 result, u64 now)
+{
+	struct aop *op = owner->op;
+	unsigned long irq;
+	u32 word;
+
+	spin_lock_irqsave(&op->home->lock, irq);
+	word = op->word;
+	if (unlikely(op->nr_links != owner->alone || owner->busy ||
+		     AOP_FINAL(aop_word_state(word)))) {
+		__release(&op->home->lock);	/* by its run: for sparse */
+		return end_and_tell(owner, state, flags, result, now, irq);
+	}
+	__hlist_del(&owner->node);
+	owner->ended = true;
+	op->owned = false;
+	if (state == AOP_CANCELLED) {
+		if (!result)
+			result = op->reason ?: -ECANCELED;
+		op->reason = result;
+	}
+	op->result = result;
+	op->time = max(now, op->time);
+	word &= ~aop_word(~0, 0);
+	__aop_publish(op, word | aop_word(state, flags | AOP_F_OVER), op->seq + 2);
+	__aop_tell_others(op, AOP_EV_FINAL);
+	spin_unlock_irqrestore(&op->home->lock, irq);
+	__release_owner(owner, true);
+	return 0;
+}
+
 static void late_work(struct work_struct *work)
 {
 	struct aop_owner *owner, *next;
 
 	llist_for_each_entry_safe(owner, next, llist_reverse_order(llist_del_all(&late)), late)
-		end(owner, owner->state, 0, owner->result);
+		end(owner, owner->state, 0, owner->result, ktime_get_ns());
 }
 
-static int end_here(struct aop_owner *owner, u8 state, s64 result)
+static __always_inline int end_here(struct aop_owner *owner, u8 state, s64 result, u64 now)
 {
 	if (likely(!wrong_context()))
-		return end(owner, state, 0, result);
+		return end(owner, state, 0, result, now);
 	owner->state = state;
 	owner->result = result;
 	llist_add(&owner->late, &late);
@@ -452,9 +503,26 @@ EXPORT_SYMBOL_GPL(aop_progress);
  */
 int aop_done(struct aop_owner *owner, s64 result)
 {
-	return end_here(owner, AOP_DONE, result);
+	return end_here(owner, AOP_DONE, result, ktime_get_ns());
 }
 EXPORT_SYMBOL_GPL(aop_done);
+
+/**
+ * aop_done_at() - aop_done(), at a time that the caller knows
+ * @owner: as there
+ * @result: as there
+ * @now: CLOCK_MONOTONIC, as read a moment ago
+ *
+ * For who ends many in a row: to read the clock is a third of what aop_done() does.
+ *
+ * Context: as aop_done().
+ * Return: as aop_done().
+ */
+int aop_done_at(struct aop_owner *owner, s64 result, ktime_t now)
+{
+	return end_here(owner, AOP_DONE, result, ktime_to_ns(now));
+}
+EXPORT_SYMBOL_GPL(aop_done_at);
 
 /**
  * aop_fail() - end an op with an error
@@ -468,7 +536,7 @@ int aop_fail(struct aop_owner *owner, int error)
 {
 	if (WARN_ON_ONCE(!aop_result_fits(AOP_FAILED, error)))
 		error = -EIO;
-	return end_here(owner, AOP_FAILED, error);
+	return end_here(owner, AOP_FAILED, error, ktime_get_ns());
 }
 EXPORT_SYMBOL_GPL(aop_fail);
 
@@ -484,7 +552,7 @@ int aop_cancelled(struct aop_owner *owner, s32 reason)
 {
 	if (WARN_ON_ONCE(reason > 0))
 		reason = 0;
-	return end_here(owner, AOP_CANCELLED, reason);
+	return end_here(owner, AOP_CANCELLED, reason, ktime_get_ns());
 }
 EXPORT_SYMBOL_GPL(aop_cancelled);
 
@@ -497,7 +565,7 @@ EXPORT_SYMBOL_GPL(aop_cancelled);
  */
 void aop_let_go(struct aop_owner *owner)
 {
-	end(owner, AOP_FAILED, AOP_F_SYSTEM, -EOWNERDEAD);
+	end(owner, AOP_FAILED, AOP_F_SYSTEM, -EOWNERDEAD, ktime_get_ns());
 }
 EXPORT_SYMBOL_GPL(aop_let_go);
 

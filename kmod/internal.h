@@ -349,6 +349,14 @@ u32 aop_alloc(struct aop_home *home, struct aop **ops, u32 nr);
 int aop_alloc_extra(struct aop *op, const char *label, size_t len);
 void *aop_alloc_extra_and(struct aop *op, const char *label, size_t len, size_t more);
 void aop_free(struct aop *op);
+
+/* aop_put(), inlined. */
+static __always_inline void __aop_put(struct aop *op)
+{
+	if (refcount_dec_and_test(&op->ref))
+		aop_free(op);
+}
+
 void aop_put_locked(struct aop_run *run, struct aop *op);
 void aop_bury_locked(struct aop_run *run, struct aop *op);
 void aop_free_spare(struct aop_home *home);

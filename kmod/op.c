@@ -199,8 +199,7 @@ EXPORT_SYMBOL_GPL(aop_get);
  */
 void aop_put(struct aop *op)
 {
-	if (refcount_dec_and_test(&op->ref))
-		aop_free(op);
+	__aop_put(op);
 }
 EXPORT_SYMBOL_GPL(aop_put);
 

@@ -74,6 +74,6 @@ contender_fn pp_eventfd, pp_eventfd_epoll, pp_pipe, pp_socket, pp_futex;
 contender_fn pp_raw_wait, pp_raw_epoll, pp_lib;
 
 /* driver.c: in the kernel */
-contender_fn driver_eventfd, driver_watched, driver_held, driver_freed;
+contender_fn driver_eventfd, driver_watched, driver_held, driver_timed, driver_freed;
 
 #endif /* BENCH_H */

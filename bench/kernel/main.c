@@ -99,6 +99,7 @@ static const struct row rows[] = {
 	} },
 	{ "driver-alone", "the same; nobody watches", .goal = 120, .absolute = true, .who = {
 		{ RAW, "aop_done()", driver_held, 200 },
+		{ ALSO, "aop_done_at(), the clock read before", driver_timed, 200 },
 		{ ALSO, "aop_done() of an op that nobody holds", driver_freed, 200 },
 	} },
 	{ "pingpong", "two processes, a round; who is woken runs at once", .goal = 0.90,

@@ -104,6 +104,7 @@ struct aop *aop_owner_op(const struct aop_owner *owner);
 int aop_start(struct aop_owner *owner);
 int aop_progress(struct aop_owner *owner, u64 done, u64 total);
 int aop_done(struct aop_owner *owner, s64 result);
+int aop_done_at(struct aop_owner *owner, s64 result, ktime_t now);
 int aop_fail(struct aop_owner *owner, int error);
 int aop_cancelled(struct aop_owner *owner, s32 reason);
 void aop_let_go(struct aop_owner *owner);

@@ -137,38 +137,48 @@ static int create(struct tester *t, struct selftest_call *c)
 	return fd;
 }
 
+/*
+ * What one call of aop costs: between two looks at the processor's counter, less what
+ * there is between two looks with nothing in between.
+ */
+#define COST_OF(cost, what) do {						\
+	cycles_t empty = get_cycles(), before = get_cycles(), after;		\
+										\
+	what;									\
+	after = get_cycles();							\
+	*(cost) = after - before - (before - empty);				\
+} while (0)
+
 static int drive(struct tester *t, struct selftest_call *c)
 {
 	struct aop_owner *owner = t->owned[c->index].owner;
-	u64 value = c->value, total = c->total;
-	cycles_t before = get_cycles();
+	s64 value = c->value;
+	u64 total = c->total;
+	ktime_t now;
 	int ret = 0;
 
 	switch (c->what) {
 	case SELFTEST_START:
-		ret = aop_start(owner);
-		break;
+		return aop_start(owner);
 	case SELFTEST_PROGRESS:
-		ret = aop_progress(owner, value, total);
-		break;
+		return aop_progress(owner, value, total);
 	case SELFTEST_DONE:
-		ret = aop_done(owner, value);
-		break;
+		COST_OF(&c->total, ret = aop_done(owner, value));
+		return ret;
+	case SELFTEST_DONE_AT:
+		now = ktime_get();
+		COST_OF(&c->total, ret = aop_done_at(owner, value, now));
+		return ret;
 	case SELFTEST_FAIL:
-		ret = aop_fail(owner, value);
-		break;
+		return aop_fail(owner, value);
 	case SELFTEST_CANCELLED:
-		ret = aop_cancelled(owner, value);
-		break;
+		return aop_cancelled(owner, value);
 	case SELFTEST_LET_GO:
 		aop_let_go(owner);
-		break;
-	case SELFTEST_ASKED:
-		ret = aop_asked(owner);
-		break;
+		return 0;
+	default:
+		return aop_asked(owner);
 	}
-	c->total = get_cycles() - before;
-	return ret;
 }
 
 static int drive_locked(struct tester *t, struct selftest_call *c)
@@ -300,13 +310,10 @@ static int wait_or_cancel(struct selftest_call *c)
 static int signal_eventfd(struct selftest_call *c)
 {
 	struct eventfd_ctx *ctx = eventfd_ctx_fdget(c->fd);
-	cycles_t before;
 
 	if (IS_ERR(ctx))
 		return PTR_ERR(ctx);
-	before = get_cycles();
-	aop_eventfd_signal(ctx);
-	c->total = get_cycles() - before;
+	COST_OF(&c->total, aop_eventfd_signal(ctx));
 	eventfd_ctx_put(ctx);
 	return 0;
 }
@@ -362,8 +369,10 @@ static int locked_call(struct tester *t, struct selftest_call *c)
 		return 0;
 	case SELFTEST_EVENTFD:
 		return signal_eventfd(c);
-	default:
+	case SELFTEST_START ... SELFTEST_ASKED:
 		return drive_in_context(t, c);
+	default:
+		return -EINVAL;
 	}
 }
 

@@ -19,6 +19,7 @@ enum selftest_what {
 	SELFTEST_START,
 	SELFTEST_PROGRESS,	/* value, total */
 	SELFTEST_DONE,		/* value */
+	SELFTEST_DONE_AT,	/* value; now */
 	SELFTEST_FAIL,		/* value */
 	SELFTEST_CANCELLED,	/* value */
 	SELFTEST_LET_GO,
@@ -60,7 +61,7 @@ enum selftest_context {
  * @flags: SELFTEST_*
  * @pad: 0
  * @value: see above
- * @total: see above; out: of what drives an op: the cost in ticks of the processor
+ * @total: see above; out: of DONE and EVENTFD: the cost in ticks of the processor
  */
 struct selftest_call {
 	__u32 what;
