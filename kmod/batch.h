@@ -20,7 +20,8 @@
 #include "internal.h"
 #include "ioctl.h"
 
-#define AOP_CHUNK_WORDS	128		/* on the stack */
+/* On the stack; KASAN makes a frame larger, and the same limit holds for it. */
+#define AOP_CHUNK_WORDS	(IS_ENABLED(CONFIG_KASAN_STACK) ? 64 : 128)
 #define AOP_ONE_WORDS	10
 
 /**

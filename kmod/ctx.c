@@ -81,7 +81,7 @@ static int ctx_open(struct inode *inode, struct file *file)
 	mutex_init(&ctx->lock);
 	init_waitqueue_head(&ctx->wq);
 	INIT_LIST_HEAD(&ctx->eventfds);
-	INIT_LIST_HEAD(&ctx->waits);
+	ctx->waits = RB_ROOT;
 	spin_lock_init(&ctx->waits_lock);
 	mmgrab(current->mm);
 	ctx->mm = current->mm;

@@ -27,6 +27,7 @@
 
 #include "change.h"
 #include "internal.h"
+#include "signalling.h"
 #include "trace.h"
 
 /**
@@ -629,6 +630,9 @@ static unsigned int end_rest(struct aop_source *source, bool gone)
 
 static void drain(struct aop_source *source)
 {
+	/* Callbacks of its ops, and who is just ending one, may need any lock of theirs. */
+	aop_might_wait();
+	might_sleep();
 	if (source->drained)
 		return;
 	source->drained = true;
@@ -644,7 +648,8 @@ static void drain(struct aop_source *source)
  * so is not just at it.  When this returns, no callback of an op of this source runs
  * or will be called.
  *
- * Context: may sleep; not in a callback of an op of the source.
+ * Context: may sleep; not in a callback of an op of the source, nor in a section
+ * of aop_begin_signalling().
  */
 void aop_source_drain(struct aop_source *source)
 {
@@ -676,7 +681,7 @@ static void destroy(struct aop_source *source, bool gone)
  * system, and one line in the log says so.  When this returns, no callback of an op of
  * this source runs or will be called.
  *
- * Context: may sleep; not in a callback of an op of the source.
+ * Context: as aop_source_drain().
  */
 void aop_source_destroy(struct aop_source *source)
 {

@@ -40,6 +40,7 @@
 #include <linux/llist.h>
 #include <linux/mutex.h>
 #include <linux/nospec.h>
+#include <linux/rbtree_types.h>
 #include <linux/refcount.h>
 #include <linux/sched.h>
 #include <linux/spinlock.h>
@@ -584,7 +585,7 @@ struct aop_ctx {
 	u32 nr_used;
 	u32 nr_uncharge;
 	struct list_head eventfds;
-	struct list_head waits;
+	struct rb_root waits;
 	spinlock_t waits_lock;	/* see above */
 	wait_queue_head_t wq;
 	struct aop_ring *ring;

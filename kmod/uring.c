@@ -22,11 +22,13 @@
  * kernels would wait for ever for a ring to go; there the context has no ->uring_cmd,
  * and they answer -EOPNOTSUPP themselves.
  *
- * Locks: ctx->waits_lock protects the list of waits; it is taken before home locks.
+ * Locks: ctx->waits_lock protects the tree of waits, by user_data; it is taken before
+ * home locks, and held for one lookup at a time, however many they are.
  * uring_wait.claimed and .ret are under the home lock of the op.
  */
 #include <linux/fs.h>
-#include <linux/sched.h>
+#include <linux/rbtree.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
@@ -43,7 +45,7 @@
  * @op: referenced
  * @cmd: valid until it is completed
  * @ctx: of the command's file
- * @node: on ctx->waits
+ * @node: in ctx->waits; or out of it, since AOP_URING_UNWAIT came
  * @user_data: of the request, for AOP_URING_UNWAIT
  * @mask: AOP_EV_*
  * @seq: that the caller has seen
@@ -55,13 +57,37 @@ struct uring_wait {
 	struct aop *op;
 	struct io_uring_cmd *cmd;
 	struct aop_ctx *ctx;
-	struct list_head node;
+	struct rb_node node;
 	u64 user_data;
 	u32 mask;
 	u32 seq;
 	s32 ret;
 	bool claimed;
 };
+
+static bool wait_before(struct rb_node *a, const struct rb_node *b)
+{
+	return rb_entry(a, struct uring_wait, node)->user_data <
+	       rb_entry(b, struct uring_wait, node)->user_data;
+}
+
+static int wait_compare(const void *user_data, const struct rb_node *node)
+{
+	u64 of_node = rb_entry(node, struct uring_wait, node)->user_data;
+
+	if (*(const u64 *)user_data == of_node)
+		return 0;
+	return *(const u64 *)user_data < of_node ? -1 : 1;
+}
+
+/* ctx->waits_lock is held. */
+static void wait_remove(struct uring_wait *w)
+{
+	if (RB_EMPTY_NODE(&w->node))
+		return;
+	rb_erase(&w->node, &w->ctx->waits);
+	RB_CLEAR_NODE(&w->node);
+}
 
 static struct uring_wait **wait_of(struct io_uring_cmd *cmd)
 {
@@ -74,7 +100,7 @@ static void complete_wait(struct uring_wait *w, unsigned int issue_flags)
 	struct aop_ctx *ctx = w->ctx;
 
 	spin_lock(&ctx->waits_lock);
-	list_del(&w->node);
+	wait_remove(w);
 	spin_unlock(&ctx->waits_lock);
 	trace_aop_wait_end(w->op->id, 1, min(w->ret, 0));
 	/* The context may be gone after this. */
@@ -202,7 +228,7 @@ static int uring_wait(struct aop_ctx *ctx, struct io_uring_cmd *cmd,
 	*wait_of(cmd) = w;
 	trace_aop_wait_begin(op->id, 1, 1, AOP_FOREVER_NS);
 	spin_lock(&ctx->waits_lock);
-	list_add_tail(&w->node, &ctx->waits);
+	rb_add(&w->node, &ctx->waits, wait_before);
 	spin_unlock(&ctx->waits_lock);
 	/* Before the hook: once that hangs, the command may be gone at any moment. */
 	io_uring_cmd_mark_cancelable(cmd, issue_flags);
@@ -211,23 +237,30 @@ static int uring_wait(struct aop_ctx *ctx, struct io_uring_cmd *cmd,
 	return -EIOCBQUEUED;
 }
 
+/* All with that user_data, in no order.  Each leaves the tree, so each is seen once. */
 static int uring_unwait(struct aop_ctx *ctx, const struct aop_uring_unwait *arg)
 {
+	struct rb_node *node;
 	struct uring_wait *w;
 	int nr = 0, who;
 
 	if (arg->pad)
 		return -EINVAL;
-	spin_lock(&ctx->waits_lock);
-	list_for_each_entry(w, &ctx->waits, node) {
-		if (w->user_data != arg->user_data)
-			continue;
-		who = claim(w);
-		nr += !!who;
-		if (who == 1)
-			io_uring_cmd_complete_in_task(w->cmd, complete_in_task);
-	}
-	spin_unlock(&ctx->waits_lock);
+	do {
+		spin_lock(&ctx->waits_lock);
+		node = rb_find(&arg->user_data, &ctx->waits, wait_compare);
+		if (node) {
+			w = rb_entry(node, struct uring_wait, node);
+			wait_remove(w);
+			who = claim(w);
+			nr += !!who;
+			if (who == 1)
+				io_uring_cmd_complete_in_task(w->cmd, complete_in_task);
+		}
+		spin_unlock(&ctx->waits_lock);
+		cond_resched();
+		/* Others may begin some as fast as these are ended. */
+	} while (node && !fatal_signal_pending(current));
 	return nr ?: -ENOENT;
 }
 

@@ -376,14 +376,18 @@ static int locked_call(struct tester *t, struct selftest_call *c)
 	}
 }
 
-static int destroy_source(struct tester *t)
+static int destroy_source(struct tester *t, u32 flags)
 {
 	struct aop_source *source = aop_source_create(current_cred());
 
 	if (IS_ERR(source))
 		return PTR_ERR(source);
 	swap(source, t->source);
+	if (flags & SELFTEST_LOCKED)
+		mutex_lock(&wrong_lock);
 	aop_source_destroy(source);
+	if (flags & SELFTEST_LOCKED)
+		mutex_unlock(&wrong_lock);
 	return 0;
 }
 
@@ -408,7 +412,7 @@ static long selftest_ioctl(struct file *file, unsigned int cmd, unsigned long ar
 		unwatch(&t->seen[c.index]);
 		break;
 	case SELFTEST_DESTROY:
-		ret = destroy_source(t);
+		ret = destroy_source(t, c.flags);
 		break;
 	default:
 		mutex_lock(&t->lock);

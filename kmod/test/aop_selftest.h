@@ -48,7 +48,7 @@ enum selftest_context {
 #define SELFTEST_ENDS		0x4	/* its cancel callback acknowledges */
 #define SELFTEST_RUNNING	0x8	/* begins AOP_RUNNING */
 #define SELFTEST_DETACHED	0x10
-#define SELFTEST_LOCKED		0x20	/* wait, or drive, with a lock held that both take */
+#define SELFTEST_LOCKED		0x20	/* wait, destroy, drive: with a lock held that all take */
 
 /**
  * struct selftest_call - call one function

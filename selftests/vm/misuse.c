@@ -6,6 +6,7 @@
  *
  *	make modules KERNEL=6.1-debug && make -C selftests/vm
  *	selftests/vm/run -k 6.1-debug -m aop -- build/vm/misuse lock
+ *	selftests/vm/run -k 6.1-debug -m aop -- build/vm/misuse drain
  *	selftests/vm/run -k 6.12-rt -m aop -- build/vm/misuse hardirq
  *
  * "ok" and then exit status 123 of the runner is what is wanted.
@@ -45,8 +46,11 @@ static int call_locked(int dev, uint32_t what, int fd, int64_t value)
 	return call(dev, &c);
 }
 
-/* A lock that is held around a wait, and is needed to end an op; they never meet. */
-static bool lock(int dev)
+/*
+ * A lock that is held around a wait, for an op or for all those of a source, and is
+ * needed to end an op; they never meet.
+ */
+static bool lock(int dev, uint32_t what)
 {
 	static const char *const words[] = {
 		"possible circular locking dependency", "aop_signalling", "wrong_lock", NULL
@@ -55,7 +59,7 @@ static bool lock(int dev)
 
 	if (fd < 0 || call_locked(dev, SELFTEST_DONE, -1, 0))
 		return false;
-	if (complained(words) || call_locked(dev, SELFTEST_WAIT, fd, 0))
+	if (complained(words) || call_locked(dev, what, fd, 0))
 		return false;
 	return complained(words);
 }
@@ -88,7 +92,12 @@ int main(int argc, char **argv)
 	if (argc != 2 || driver_load(MODULE, ""))
 		return 2;
 	dev = driver_open(AOP_SELFTEST_DEVICE);
-	ok = !strcmp(argv[1], "lock") ? lock(dev) : hardirq(dev);
+	if (!strcmp(argv[1], "lock"))
+		ok = lock(dev, SELFTEST_WAIT);
+	else if (!strcmp(argv[1], "drain"))
+		ok = lock(dev, SELFTEST_DESTROY);
+	else
+		ok = hardirq(dev);
 	printf("%s - %s\n", ok ? "ok" : "not ok", argv[1]);
 	close(dev);
 	driver_unload(MODULE);
