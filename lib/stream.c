@@ -81,6 +81,9 @@ int aop_stream_init(struct aop_stream *stream, struct aop_ctx *where, void *mem,
 	s->max = copy.places < 4 ? copy.place : copy.places / 2 * (uint64_t)place > SLOT_LEN ?
 		SLOT_LEN : copy.places / 2 * place;
 	s->flags = copy.flags | (where == AOP_LOCAL ? STREAM_LOCAL : 0);
+	atomic_init(&s->word, (where == AOP_LOCAL && !barrier_init() ? WORD_FENCE : 0) |
+		    (copy.flags & AOP_MANY_SENDERS ? WORD_SEND : 0) |
+		    (copy.flags & (AOP_MANY_RECEIVERS | AOP_BROADCAST) ? WORD_RECEIVE : 0));
 	s->more = copy.more;
 	s->data = copy.data;
 	for (i = 0; i < copy.places; i++) {
@@ -135,6 +138,8 @@ int aop_sender_init(struct aop_sender *sender, struct aop_stream *stream, unsign
 		ret = -EBUSY;
 	else
 		s->nr_tx++;
+	if (!ret && flags & AOP_ONE_SHOT)
+		word_set(s, word_of_stream(s) | WORD_SEND);
 	stream_unlock(s);
 	return ret;
 }

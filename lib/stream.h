@@ -23,7 +23,8 @@
  * counts of both ends, `word`, the slots' askers; in private scope it is not taken.  Who
  * is going to wait sets his bit in `word`, has a full barrier, and looks at the ring once
  * more; who has changed a slot has a full barrier, and looks at `word`: one of the two
- * sees the other, stream_fence() pairs with itself.  Then serve() matches them, under the
+ * sees the other.  The former's is barrier_heavy(), the latter's barrier_light(), or both
+ * are fences where the kernel has none (WORD_FENCE).  Then serve() matches them, under the
  * lock, also for the one receiver or sender there is, who waits.
  *
  * In a broadcast each receiver has a head of its own, under the lock; a message is retired
@@ -36,6 +37,7 @@
 #include <string.h>
 
 #include "line.h"
+#include "membarrier.h"
 
 struct slot {
 	_Atomic uint32_t seq;
@@ -52,6 +54,9 @@ struct slot {
 #define WORD_WRITERS	0x2u			/* ... for a place */
 #define WORD_ENDED	0x4u			/* nothing will be sent any more */
 #define WORD_DEAF	0x8u			/* nobody receives any more */
+#define WORD_SEND	0x10u			/* sending is not the quick way: see push() */
+#define WORD_RECEIVE	0x20u			/* nor receiving: see pop() */
+#define WORD_FENCE	0x40u			/* local, and without barrier_heavy() */
 
 /* stream->flags, beside AOP_*: */
 #define STREAM_LOCAL	0x100u
@@ -139,6 +144,17 @@ static inline struct transfer *to_transfer(struct waiter *w)
 	return container_of(w, struct transfer, w);
 }
 
+/* A message of a few words, as most are, without a call. */
+static inline void copy(void *to, const void *from, size_t len)
+{
+	if (likely(len == 8))
+		memcpy(to, from, 8);
+	else if (len == 64)
+		memcpy(to, from, 64);
+	else
+		memcpy(to, from, len);
+}
+
 static inline bool is_local(const struct stream *s)
 {
 	return s->flags & STREAM_LOCAL;
@@ -159,16 +175,19 @@ static inline void stream_unlock(struct stream *s)
 	line_unlock(&s->lock, is_local(s));
 }
 
-static inline void stream_fence(const struct stream *s)
-{
-	if (is_local(s))
-		atomic_thread_fence(memory_order_seq_cst);
-}
-
 /* Acquire: who waits no more has moved our position before he said so. */
 static inline uint32_t word_of_stream(struct stream *s)
 {
 	return atomic_load_explicit(&s->word, memory_order_acquire);
+}
+
+/* A slot was changed, and word is going to be looked at; word: as it was before. */
+static inline void changed_slot(uint32_t word)
+{
+	if (unlikely(word & WORD_FENCE))
+		atomic_thread_fence(memory_order_seq_cst);
+	else
+		barrier_light();
 }
 
 /* With the lock held. */
@@ -309,7 +328,7 @@ void stream_served(struct stream *s);
 
 static inline void wake_if(struct stream *s, uint32_t bits)
 {
-	stream_fence(s);
+	changed_slot(word_of_stream(s));
 	if (unlikely(word_of_stream(s) & bits))
 		stream_served(s);
 }

@@ -62,7 +62,7 @@ static inline void sent(struct sender *tx)
 	wake_if(tx->s, WORD_READERS | WORD_DEAF);
 }
 
-static inline int push(struct sender *tx, const void *msg, size_t len)
+static __attribute__((noinline)) int push_slow(struct sender *tx, const void *msg, size_t len)
 {
 	struct stream *s = tx->s;
 	uint32_t pos;
@@ -74,6 +74,29 @@ static inline int push(struct sender *tx, const void *msg, size_t len)
 	memcpy(place_at(s, pos), msg, len);
 	commit(s, pos, len);
 	sent(tx);
+	return 1;
+}
+
+/* One sender, a message of one place, nobody waits: what the others do, in a few lines. */
+static inline int push(struct sender *tx, const void *msg, size_t len)
+{
+	struct stream *s = tx->s;
+	uint32_t word = word_of_stream(s), pos;
+	struct slot *slot;
+
+	if (unlikely(word & (WORD_SEND | WORD_ENDED | WORD_DEAF | WORD_WRITERS) ||
+		     len > s->place))
+		return push_slow(tx, msg, len);
+	pos = atomic_load_explicit(&s->tail, memory_order_relaxed);
+	slot = slot_at(s, pos);
+	if (unlikely(atomic_load_explicit(&slot->seq, memory_order_acquire) != 2 * pos))
+		return push_slow(tx, msg, len);
+	atomic_store_explicit(&s->tail, pos + 1, memory_order_relaxed);
+	copy(place_at(s, pos), msg, len);
+	commit(s, pos, len);
+	changed_slot(word);
+	if (unlikely(word_of_stream(s) & (WORD_READERS | WORD_DEAF)))
+		stream_served(s);
 	return 1;
 }
 

@@ -147,8 +147,14 @@ void serve(struct stream *s, struct chain *c)
 	bool more = true;
 
 	/* First say that somebody waits, and then look: see stream.h. */
-	word_set(s, with_waiters(s, word));
-	stream_fence(s);
+	if (with_waiters(s, word) & ~word) {
+		word = with_waiters(s, word);
+		word_set(s, word);
+		if (word & WORD_FENCE)
+			atomic_thread_fence(memory_order_seq_cst);
+		else if (is_local(s))
+			barrier_heavy();
+	}
 	if (unlikely(word & WORD_DEAF))
 		drain(s, c);
 	while (more) {
