@@ -426,4 +426,11 @@ static inline bool late(const struct op *op, int64_t now)
 	return op->flags & OP_DEADLINE && now >= op->deadline;
 }
 
+/* Is it to be ended by whoever comes by? */
+static inline bool is_late(const struct op *op)
+{
+	return unlikely(op->flags & OP_DEADLINE) && !aop_is_final(to_aop(op)) &&
+	       late(op, aop_now());
+}
+
 #endif /* AOP_INPROC_H */

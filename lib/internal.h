@@ -135,8 +135,8 @@ void exec_wait(struct aop_exec *x, const struct watch *w);
 
 /*
  * Who in this process holds the struct: whoever leaves last ends its life.  One bit
- * for the owner's side, one that says that a watcher sleeps until that is gone, and
- * the rest counts watchers.
+ * for the owner's side (not in local scope, where the word says it), one that says that a
+ * watcher sleeps until that is gone, and the rest counts watchers.
  */
 #define SIDE_OWNER	1u
 #define SIDE_SLEEPER	2u
@@ -199,7 +199,7 @@ _Static_assert(offsetof(struct op, scope) == offsetof(struct aop, scope_) &&
 #define OP_DETACHED	0x02		/* is not abandoned */
 #define OP_DEADLINE	0x04		/* whoever comes by ends it */
 #define OP_ALARM	0x08		/* a loop ends it */
-#define OP_ON_ASKED	0x10		/* owner: had a watch for itself, some time */
+#define OP_ON_ASKED	0x10		/* private: the owner watched, some time */
 
 /* pending of an op in process: it drives itself. */
 #define OP_NO_OWNER	2
@@ -441,6 +441,11 @@ static inline bool inproc(const struct op *op)
 {
 	return is_private(op) || op->scope == &scope_local;
 }
+
+/* Is the owner's side of a local op in use? */
+bool local_has_owner(const struct op *op);
+/* Has its last watcher let go, and is he through with it? */
+bool local_is_dropped(struct op *op);
 
 /* When to look again: deadline, or when one of the ops has its own, if no loop does. */
 int64_t inproc_until(struct op *const *ops, size_t n, int64_t deadline);

@@ -2,11 +2,11 @@
 /*
  * local.c - the scope of ops that the threads of a process share
  *
- * local.h says how the op's word locks and publishes.  op->sides counts who holds the
- * struct: the owner leaves it before he replaces the word for the last time, and the
- * last watcher gives the struct back only when that has happened: he looks at the
- * word with its lock, or has seen AOP_F_OVER and that the owner has left (an op that
- * was created final is over before that).
+ * local.h says how the op's word locks and publishes.  op->sides counts the watchers; that
+ * the owner has left, and that the last watcher has, the word says (AOP_F_OVER does not do
+ * for the former: an op that was created final is over before).  Whoever leaves last finds
+ * that of the other one there, and gives the struct back.  So all that the end of an op
+ * writes is in the line of its status, which those who wait for it look at anyway.
  *
  * Ops that are watched are found in one of a few homes, by address; its lock protects
  * the op's list of watches, and says who runs a callback.  While it is held nobody
@@ -32,6 +32,11 @@ static void freed(struct op *op)
 	op_gone(op);
 	if (release)
 		release(to_aop(op));
+}
+
+bool local_has_owner(const struct op *op)
+{
+	return !(__atomic_load_n(&op->own.word, __ATOMIC_ACQUIRE) & WORD_LEFT);
 }
 
 /* Lock op for a change, and its home (*h is NULL or locked before) if it is watched. */
@@ -67,14 +72,14 @@ static int change(struct op *op, uint32_t what, int64_t value, uint64_t total)
 		word_unlock(op, word);
 		goto out;
 	}
-	to = out.to.word | (word & (WORD_WATCHED | WORD_WAITERS));
+	to = out.to.word | (word & WORD_KEPT);
 	if (word & WORD_WAITERS)
 		fired = nodes_take(op, out.to, &to);
 	if (out.leaves) {
-		if (unlikely(op->flags & OP_ON_ASKED))
+		if (unlikely(word & WORD_ON_ASKED))
 			forget_asked(h, op);
-		alone = atomic_fetch_sub_explicit(&op->sides, SIDE_OWNER,
-						  memory_order_acq_rel) == SIDE_OWNER;
+		to |= WORD_LEFT;
+		alone = word & WORD_DROPPED;
 	}
 	/* Looked at before, since who sees that it is over may use the struct again. */
 	watched = h && op->watches;
@@ -102,8 +107,7 @@ void local_expire(struct op *op)
 /* True: op was ended here, and callbacks may have given it back. */
 static inline bool look_at_clock(struct op *op)
 {
-	if (likely(!(op->flags & OP_DEADLINE)) || aop_is_final(to_aop(op)) ||
-	    !late(op, aop_now()))
+	if (likely(!is_late(op)))
 		return false;
 	local_expire(op);
 	return true;
@@ -123,19 +127,18 @@ static bool owner_looks_at_clock(struct op *op)
 	look_at_clock(op);
 	lock_take(&h->lock);
 	frame_leave(h, &frame);
-	still = frame.alive &&
-		atomic_load_explicit(&op->sides, memory_order_relaxed) & SIDE_OWNER;
+	still = frame.alive && local_has_owner(op);
 	lock_drop(&h->lock);
 	return still;
 }
 
 static int local_signal(struct op *op, uint32_t what, int64_t value, uint64_t total)
 {
-	uint32_t sides = atomic_load_explicit(&op->sides, memory_order_acquire);
+	const bool owned = local_has_owner(op);
 	int ret;
 
-	assert_that(sides & SIDE_OWNER, "an op is driven that its owner has let go of");
-	if (unlikely(!(sides & SIDE_OWNER)))
+	assert_that(owned, "an op is driven that its owner has let go of");
+	if (unlikely(!owned))
 		return -EPERM;
 	if (unlikely(op->flags & (OP_DEADLINE | OP_ALARM))) {
 		if (op->flags & OP_DEADLINE && !owner_looks_at_clock(op))
@@ -163,31 +166,34 @@ static int local_cancel(struct op *op, int reason)
 
 static int local_watch(struct op *op, struct watch *w)
 {
+	const uint32_t bits = WORD_WATCHED | (w->kind == WATCH_ASKED ? WORD_ON_ASKED : 0);
 	struct home *h = home_of(op);
 	uint32_t word;
+	bool ended;
 	int ret;
 
-	if (w->kind == WATCH_ASKED) {
-		if (!(atomic_load_explicit(&op->sides, memory_order_relaxed) & SIDE_OWNER))
-			return -EPERM;
-		op->flags |= OP_ON_ASKED;
-	}
-	look_at_clock(op);
+	if (w->kind == WATCH_ASKED && !local_has_owner(op))
+		return -EPERM;
 	if (unlikely(!atomic_load_explicit(&fork_handled, memory_order_relaxed))) {
 		ret = fork_handle();
 		if (ret)
 			return ret;
 	}
+	ended = is_late(op);
 	lock_take(&h->lock);
 	w->home = h;
 	watch_link(op, w);
 	/* Changes that are made without the home's lock come before this, and are seen. */
-	if (!(__atomic_load_n(&op->own.word, __ATOMIC_RELAXED) & WORD_WATCHED)) {
+	if ((__atomic_load_n(&op->own.word, __ATOMIC_RELAXED) & bits) != bits) {
 		word = word_lock(op, 0);
-		word_unlock(op, word | WORD_WATCHED);
+		word_unlock(op, word | bits);
 	}
-	watch_new(h, op, w, true);
+	if (likely(!ended))
+		watch_new(h, op, w, true);
 	lock_drop(&h->lock);
+	/* Last: a callback may give op back, and w with it. */
+	if (unlikely(ended))
+		local_expire(op);
 	return 0;
 }
 
@@ -201,8 +207,7 @@ static void local_run(struct watch *w)
 	watch_run(w->home, w, true);
 }
 
-/* sides: read before the word is, since the owner leaves them with the word locked. */
-static int last_drop(struct op *op, uint32_t sides)
+static int last_drop(struct op *op)
 {
 	struct node *fired = NULL;
 	struct home *h = NULL;
@@ -210,10 +215,9 @@ static int last_drop(struct op *op, uint32_t sides)
 	struct frame frame;
 	uint32_t word, to;
 
-	/* Acquire: with OVER, all that the owner did. */
+	/* Acquire: with LEFT, all that the owner did. */
 	word = __atomic_load_n(&op->own.word, __ATOMIC_ACQUIRE);
-	if (likely((word & (WORD_LOCK | WORD_WATCHED)) == 0 &&
-		   word_of(word).flags & AOP_F_OVER && !(sides & SIDE_OWNER))) {
+	if (likely((word & (WORD_LOCK | WORD_WATCHED | WORD_LEFT)) == WORD_LEFT)) {
 		atomic_store_explicit(&op->sides, 0, memory_order_relaxed);
 		freed(op);
 		return 1;
@@ -224,9 +228,8 @@ static int last_drop(struct op *op, uint32_t sides)
 		forget_watchers(h, op, true);
 	}
 	word = change_begin(op, &h);
-	if (atomic_fetch_sub_explicit(&op->sides, SIDE_WATCHER, memory_order_acq_rel) ==
-	    SIDE_WATCHER) {
-		/* The owner was first, and has left. */
+	atomic_store_explicit(&op->sides, 0, memory_order_relaxed);
+	if (word & WORD_LEFT) {
 		word_unlock(op, word);
 		if (h) {
 			/* From inside a callback: the groups have not been told yet. */
@@ -242,7 +245,8 @@ static int last_drop(struct op *op, uint32_t sides)
 		out = apply(op, word, DO_ABANDON, 0, 0, 0, true);
 	to = word;
 	if (out.changed)
-		to = out.to.word | (word & (WORD_WATCHED | WORD_WAITERS));
+		to = out.to.word | (word & WORD_KEPT);
+	to |= WORD_DROPPED;
 	if (out.changed && word & WORD_WAITERS)
 		fired = nodes_take(op, out.to, &to);
 	word_unlock(op, to);
@@ -261,6 +265,20 @@ static int last_drop(struct op *op, uint32_t sides)
 	return !frame.alive && frame.by == self();
 }
 
+bool local_is_dropped(struct op *op)
+{
+	uint32_t word = __atomic_load_n(&op->own.word, __ATOMIC_ACQUIRE);
+	struct home *h = home_of(op);
+
+	if (!(word & WORD_DROPPED))
+		return false;
+	if (word & WORD_WATCHED) {
+		lock_take(&h->lock);
+		lock_drop(&h->lock);
+	}
+	return true;
+}
+
 static int local_drop(struct op *op)
 {
 	uint32_t sides = atomic_load_explicit(&op->sides, memory_order_acquire);
@@ -270,7 +288,7 @@ static int local_drop(struct op *op)
 		if (unlikely(sides < SIDE_WATCHER))
 			return -EINVAL;
 		if (sides < 2 * SIDE_WATCHER)
-			return last_drop(op, sides);
+			return last_drop(op);
 	} while (!atomic_compare_exchange_weak_explicit(&op->sides, &sides,
 							sides - SIDE_WATCHER,
 							memory_order_acq_rel,

@@ -27,6 +27,12 @@
 #define WORD_CONTENDED	PAD_BIT(0x04)		/* somebody sleeps until it is unlocked */
 #define WORD_WATCHED	PAD_BIT(0x08)		/* was, some time: take the home's lock */
 #define WORD_WAITERS	PAD_BIT(0x10)		/* op->waiters is not empty */
+#define WORD_LEFT	PAD_BIT(0x20)		/* the owner has let go: final, and for ever */
+#define WORD_DROPPED	PAD_BIT(0x40)		/* so has the last watcher */
+#define WORD_ON_ASKED	PAD_BIT(0x80)		/* the owner watched, some time */
+
+/* What outlives a change. */
+#define WORD_KEPT	(WORD_WATCHED | WORD_WAITERS | WORD_LEFT | WORD_DROPPED | WORD_ON_ASKED)
 
 /* Where local ops that are watched are found, by address. */
 #define HOMES	64

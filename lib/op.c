@@ -127,7 +127,8 @@ struct aop_owner *aop_owner(struct aop *op)
 			return NULL;
 		cork_need(o);
 	}
-	if (!(atomic_load_explicit(&o->sides, memory_order_acquire) & SIDE_OWNER))
+	if (o->scope == &scope_local ? !local_has_owner(o) :
+	    !(atomic_load_explicit(&o->sides, memory_order_acquire) & SIDE_OWNER))
 		return NULL;
 	return (struct aop_owner *)op;
 }

@@ -66,8 +66,7 @@ void private_expire(struct op *op)
 /* True: op was ended here, and callbacks may have given it back. */
 static inline bool look_at_clock(struct op *op)
 {
-	if (likely(!(op->flags & OP_DEADLINE)) || aop_is_final(to_aop(op)) ||
-	    !late(op, aop_now()))
+	if (likely(!is_late(op)))
 		return false;
 	private_expire(op);
 	return true;
@@ -131,10 +130,13 @@ static int private_watch(struct op *op, struct watch *w)
 			return -EPERM;
 		op->flags |= OP_ON_ASKED;
 	}
-	look_at_clock(op);
 	w->home = &private_home;
 	watch_link(op, w);
-	watch_new(&private_frames, op, w, false);
+	/* Last: a callback may give op back, and w with it. */
+	if (unlikely(is_late(op)))
+		private_expire(op);
+	else
+		watch_new(&private_frames, op, w, false);
 	return 0;
 }
 

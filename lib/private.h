@@ -30,7 +30,9 @@ static inline void inproc_begin(struct op *op, const struct scope *scope)
 {
 	op->st = &op->own;
 	op->scope = scope;
-	op->words[SIDES_WORD] = (struct op){ .sides = SIDE_OWNER | SIDE_WATCHER }.words[SIDES_WORD];
+	op->words[SIDES_WORD] = (struct op){
+		.sides = scope == &scope_local ? SIDE_WATCHER : SIDE_OWNER | SIDE_WATCHER,
+	}.words[SIDES_WORD];
 	op->release = NULL;
 	op->watches = NULL;
 	op->label = NULL;

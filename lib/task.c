@@ -138,7 +138,11 @@ static bool in_use(struct task *t)
 /* Nobody has a watcher's side: then nobody can get one any more, either. */
 static bool is_detached(struct task *t)
 {
-	return atomic_load_explicit(&to_op(&t->op)->sides, memory_order_acquire) < SIDE_WATCHER;
+	struct op *op = to_op(&t->op);
+
+	if (op->scope == &scope_local)
+		return local_is_dropped(op);
+	return atomic_load_explicit(&op->sides, memory_order_relaxed) < SIDE_WATCHER;
 }
 
 /* One task less; its memory may be gone. */

@@ -5,17 +5,18 @@
  * Look, spin a little, sleep in the scope, look again.  What is looked at is the
  * inline status, so nothing is ever said that the caller could not see.
  *
- * Spinning pays only where the other side runs at the same time, and soon: not on
- * one processor, and no longer than it helped this thread lately.
+ * Spinning pays only where the other side runs at the same time, and soon: not on one
+ * processor, no longer than it helped this thread lately, and hardly ever when it did not.
  */
 #include <errno.h>
-#include <sched.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "local.h"
 #include "shared.h"
 
-#define SPIN_MAX	200	/* looks; each with a pause of some 40 cycles */
+#define SPIN_MAX	1000	/* looks, each with a pause of 40 to 140 cycles: a sleep and a wake */
+#define SPIN_PAUSE	1023	/* waits, at the most, until it is tried once more */
 
 static size_t count(struct op *const *ops, size_t n, size_t need, const struct goal *g)
 {
@@ -26,15 +27,16 @@ static size_t count(struct op *const *ops, size_t n, size_t need, const struct g
 	return have;
 }
 
+/* Of the machine: a thread that is bound to one may well wait for another one's. */
 static int processors(void)
 {
 	static _Atomic int known;
 	int n = atomic_load_explicit(&known, memory_order_relaxed);
-	cpu_set_t set;
 
 	if (likely(n))
 		return n;
-	n = sched_getaffinity(0, sizeof(set), &set) ? 2 : CPU_COUNT(&set);
+	n = sysconf(_SC_NPROCESSORS_CONF);
+	n = n < 1 ? 2 : n;
 	atomic_store_explicit(&known, n, memory_order_relaxed);
 	return n;
 }
@@ -50,24 +52,39 @@ static inline void pause_(void)
 #endif
 }
 
+/* What spinning brought this thread lately. */
+static TLS struct {
+	int32_t looks;			/* that it took when it helped, about; 0: it did not */
+	uint16_t pause, left;		/* waits without it: last time, from now on */
+} spun = { .looks = SPIN_MAX / 4 };
+
 static bool spin(struct op *const *ops, size_t n, size_t need, const struct goal *g)
 {
-	static TLS int32_t usual = SPIN_MAX / 4;	/* looks that it took, about */
+	const bool trial = !spun.looks;
 	int32_t i, max;
 
 	if (processors() == 1 || n > ON_STACK || is_private(*ops))
 		return false;
-	max = 2 * usual + 10;
-	if (max > SPIN_MAX)
+	if (spun.left) {
+		spun.left--;
+		return false;
+	}
+	/* Two that sleep and wake each other begin to look again only if one looks long. */
+	max = 2 * spun.looks + 10;
+	if (trial || max > SPIN_MAX)
 		max = SPIN_MAX;
 	for (i = 0; i < max; i++) {
 		pause_();
 		if (count(ops, n, need, g) == need) {
-			usual += (i - usual) / 8;
+			spun.looks = trial ? i + 1 : spun.looks + (i + 8 - spun.looks) / 8;
+			spun.pause = 0;
 			return true;
 		}
 	}
-	usual -= (usual + 7) / 8;
+	spun.looks -= (spun.looks + 7) / 8;
+	if (trial)
+		spun.pause = 2 * spun.pause + 1 < SPIN_PAUSE ? 2 * spun.pause + 1 : SPIN_PAUSE;
+	spun.left = spun.pause;
 	return false;
 }
 

@@ -67,15 +67,21 @@ static void end_it(struct aop_watch *w, const struct aop_status *st)
 	aop_cancelled(w->data, 0);
 }
 
+static void count_call(struct aop_watch *w, const struct aop_status *st)
+{
+	(void)st;
+	++*(int *)w->data;
+}
+
 /* A deadline that a call notices has the owner told, who ends it, and it is freed. */
 TEST_F(inside, M9_a_call_that_is_late_ends_and_frees_it)
 {
-	struct aop_watch over, asked;
+	struct aop_watch over, asked, late;
 	struct aop *op;
 	int64_t at;
-	int i;
+	int i, calls = 0;
 
-	for (i = 0; i < 5; i++) {
+	for (i = 0; i < 7; i++) {
 		op = malloc(sizeof(*op));
 		at = aop_now() + AOP_MS(20);
 		ASSERT_EQ(0, aop_init_with(op, self->any.where,
@@ -105,6 +111,16 @@ TEST_F(inside, M9_a_call_that_is_late_ends_and_frees_it)
 			EXPECT_EQ(-ETIMEDOUT, aop_result(op));
 			EXPECT_EQ(1, aop_drop(op));
 			free(op);
+			break;
+		case 5:			/* the new watch goes with it */
+			EXPECT_EQ(0, aop_watch(op, &late, count_call, &calls, AOP_INLINE));
+			EXPECT_GE(1, calls);
+			aop_unwatch(&late);
+			break;
+		case 6:
+			EXPECT_EQ(0, aop_on_asked(aop_owner(op), &late, count_call, &calls,
+						  AOP_INLINE));
+			aop_unwatch(&late);
 			break;
 		}
 	}

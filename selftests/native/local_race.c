@@ -189,6 +189,58 @@ TEST_F(race, C3_cancel_against_the_end)
 	EXPECT_LT(0, done);
 }
 
+static void note_asked(struct aop_watch *w, const struct aop_status *st)
+{
+	(void)st;
+	*(bool *)w->data = true;
+}
+
+/* The owner wants to be told while he is asked: he learns it in one way or the other. */
+static void *owner_who_watches(void *arg)
+{
+	struct aop_owner *o;
+	struct aop_watch w;
+	bool asked;
+
+	(void)arg;
+	while ((o = receive())) {
+		asked = false;
+		if (aop_on_asked(o, &w, note_asked, &asked, AOP_INLINE))
+			abort();
+		while (!aop_asked(o))
+			sched_yield();
+		aop_unwatch(&w);
+		if (!asked)
+			abort();
+		aop_cancelled(o, 0);
+	}
+	return NULL;
+}
+
+TEST_F(race, C2_asked_while_the_owner_begins_to_watch)
+{
+	struct aop op;
+	pthread_t t;
+	long i, j;
+
+	stop = false;
+	ASSERT_EQ(0, pthread_create(&t, NULL, owner_who_watches, NULL));
+	for (i = 1; i <= self->rounds; i++) {
+		ASSERT_EQ(0, aop_init_with(&op, AOP_LOCAL,
+					   AOP_OPTS(.state = AOP_RUNNING,
+						    .flags = i & 1 ? AOP_TIMED : 0)));
+		mail = aop_owner(&op);
+		while (i & 2 && mail)
+			sometimes();
+		for (j = 0; j < i % 200; j++)
+			__asm__ volatile("" ::: "memory");
+		ASSERT_EQ(AOP_ASKED, aop_cancel(&op, -EINTR));
+		ASSERT_EQ(-EINTR, aop_join(&op));
+		reuse(&op);
+	}
+	end(t);
+}
+
 struct watched {
 	struct aop op;
 	struct aop_watch w;
