@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * attempt.c - input and output by ordinary calls that do not block
+ * attempt.c - input and output by ordinary calls
  *
  * For the epoll engine.  It leaves the file's O_NONBLOCK alone, which is shared with
- * other processes, and says for each call that it must not block.
+ * other processes, and says for each call that it must not block.  Files that know only
+ * calls that block are left to a pool (offload.c), which makes them with io_block().
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -31,6 +32,13 @@ static int64_t transfer(struct io *io, int flags)
 	return n < 0 ? -errno : n;
 }
 
+static bool is_regular(int fd)
+{
+	struct stat st;
+
+	return !fstat(fd, &st) && S_ISREG(st.st_mode);
+}
+
 /*
  * A file that does not know RWF_NOWAIT: some pipes, terminals and devices.  One that is
  * ready does not block a read; nor a write of no more than a pipe takes at once.
@@ -42,18 +50,14 @@ static int64_t transfer_ready(struct io *io, bool ready)
 
 	if (!ready)
 		return -EAGAIN;
+	/* Its readiness says nothing: files of FUSE. */
+	if (is_regular(io->fd))
+		return IO_BLOCKS;
 	if (io->kind != IO_READ && len - io->done > PIPE_BUF)
 		io->len = io->done + PIPE_BUF;
 	n = transfer(io, 0);
 	io->len = len;
 	return n;
-}
-
-static bool is_regular(int fd)
-{
-	struct stat st;
-
-	return !fstat(fd, &st) && S_ISREG(st.st_mode);
 }
 
 static int64_t attempt_transfer(struct io *io, bool ready)
@@ -67,10 +71,15 @@ static int64_t attempt_transfer(struct io *io, bool ready)
 	io->done += n;
 	if (io->done == io->len || (io->kind == IO_READ && !n))
 		return io->done;
-	/* Of a disk's file only what is in memory has come: that is no reason to stop. */
-	if (io->kind == IO_WRITE_ALL || is_regular(io->fd))
-		return io->kind == IO_WRITE_ALL ? -EAGAIN : io_block(io);
-	return io->done;
+	if (io->kind == IO_WRITE_ALL)
+		return -EAGAIN;
+	if (!is_regular(io->fd))
+		return io->done;
+	/* Of a disk's file only what is in memory has come, unless that was the end. */
+	n = io->kind == IO_READ ? transfer(io, RWF_NOWAIT) : -EAGAIN;
+	if (n > 0)
+		io->done += n;
+	return n ? IO_BLOCKS : (int64_t)io->done;
 }
 
 int64_t io_block(struct io *io)
@@ -87,10 +96,8 @@ int64_t io_block(struct io *io)
 				io->done += n;
 		} while (n > 0 && io->kind == IO_WRITE_ALL && io->done < io->len);
 		return n < 0 && (io->kind == IO_WRITE_ALL || !io->done) ? n : (int64_t)io->done;
-	case IO_FSYNC:
-		return fsync(io->fd) ? -errno : 0;
 	default:
-		return -EPERM;		/* as epoll said */
+		return fsync(io->fd) ? -errno : 0;
 	}
 }
 
@@ -146,7 +153,7 @@ int64_t io_attempt(struct io *io, bool ready)
 		case IO_CHILD:
 			return child_try(io);
 		case IO_FSYNC:
-			return io_block(io);
+			return IO_BLOCKS;
 		default:
 			return attempt_transfer(io, ready);
 		}

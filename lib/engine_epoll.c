@@ -8,6 +8,10 @@
  * descriptor that was closed, and is another file now, is noticed, and nobody has to tell
  * the loop.  What is remembered of a descriptor is only a hint.
  *
+ * A call that can only block, as on a disk's file that is not in memory, is made by a pool
+ * (offload.c).  If it moves the file's position, it stays first in its line meanwhile,
+ * and those behind it wait; the others go side by side.
+ *
  * Lines are found by the number of the descriptor in a table of two levels, which grows
  * when a number is used for the first time.
  */
@@ -105,10 +109,18 @@ static bool line_remove(struct line *line, struct io *io)
 	return true;
 }
 
+/* The first of those who wait for an event; not, if he is with the pool. */
+static struct io *waits(const struct line *line)
+{
+	struct io *io = line->first;
+
+	return io && likely(!offloaded(io)) ? io : NULL;
+}
+
 /* What those in line wait for; poll's and epoll's bits are the same. */
 static uint32_t wanted(const struct file *f)
 {
-	uint32_t events = (f->in.first ? POLLIN : 0) | (f->out.first ? POLLOUT : 0);
+	uint32_t events = (waits(&f->in) ? POLLIN : 0) | (waits(&f->out) ? POLLOUT : 0);
 	const struct io *io;
 
 	for (io = f->ready.first; io; io = io->wait)
@@ -118,7 +130,7 @@ static uint32_t wanted(const struct file *f)
 
 static bool anybody(const struct file *f)
 {
-	return f->in.first || f->out.first || f->ready.first;
+	return waits(&f->in) || waits(&f->out) || f->ready.first;
 }
 
 static int arm(struct epoll *e, struct file *f, int fd)
@@ -141,21 +153,41 @@ static int arm(struct epoll *e, struct file *f, int fd)
 	return -errno;
 }
 
+/* io's call can only block.  If it does not move the position, it leaves its line. */
+static void to_pool(struct line *line, struct io *io)
+{
+	int ret;
+
+	if (io->kind == IO_FSYNC || io->off >= 0)
+		line_remove(line, io);
+	else if (line->first != io)
+		line_add(line, io);
+	ret = offload(io);
+	if (unlikely(ret < 0)) {
+		line_remove(line, io);
+		io_end(io, ret);
+	}
+}
+
 /* All in line end with an error, or, of a file that is always ready, with their calls. */
 static void give_up(struct file *f, struct line *line, int err)
 {
 	struct io *io;
 
-	while ((io = line->first)) {
+	f->drained = false;
+	while ((io = waits(line))) {
+		if (err == -EPERM && (io->kind >= IO_READ && io->kind <= IO_WRITE_ALL)) {
+			to_pool(line, io);
+			continue;
+		}
 		line_remove(line, io);
 		if (err != -EPERM)
 			io_end(io, err);
 		else if (io->kind == IO_READY)
 			io_end(io, io->events & (POLLIN | POLLOUT));
 		else
-			io_end(io, io_block(io));
+			io_end(io, io_attempt(io, true));
 	}
-	f->drained = false;
 }
 
 static void arm_or_give_up(struct aop_loop *l, struct file *f, int fd)
@@ -195,8 +227,16 @@ static void epoll_begin(struct aop_loop *l, struct io *io)
 		return;
 	}
 	line = line_of(f, io);
+	if (unlikely(io->kind == IO_FSYNC)) {
+		to_pool(line, io);
+		return;
+	}
 	if (io->kind != IO_READY && !line->first && !(line == &f->in && f->drained)) {
 		ret = io_attempt(io, false);
+		if (unlikely(ret == IO_BLOCKS)) {
+			to_pool(line, io);
+			return;
+		}
 		/* A unix socket whose peer is busy: POLLOUT would not tell when it is not. */
 		if (ret != -EAGAIN || (io->kind == IO_CONNECT && !io->state)) {
 			if (line == &f->in && ret > 0)
@@ -219,7 +259,7 @@ static void epoll_cancel(struct aop_loop *l, struct io *io)
 	struct file *f = file_of(of(l), io->fd);
 
 	/* An event that is armed may come: it finds nobody. */
-	if (line_remove(line_of(f, io), io))
+	if (!offload_cancel(io) && line_remove(line_of(f, io), io))
 		io_end(io, -ECANCELED);
 }
 
@@ -230,13 +270,17 @@ static int serve(struct file *f, struct line *line)
 	int64_t ret;
 	int n;
 
-	for (n = 0; (io = line->first); n++) {
+	for (n = 0; (io = waits(line)); n++) {
 		if (line == &f->in && f->drained)
 			break;
 		/* The one before may have taken what there was, and a call might block. */
 		ret = io_attempt(io, !n);
 		if (ret == -EAGAIN)
 			break;
+		if (unlikely(ret == IO_BLOCKS)) {
+			to_pool(line, io);
+			continue;
+		}
 		if (line == &f->in)
 			f->drained = drained(io, ret);
 		line_remove(line, io);
@@ -283,6 +327,16 @@ static int file_ready(struct aop_loop *l, int fd, uint32_t events)
 		io->state = 0;
 	arm_or_give_up(l, f, fd);
 	return n;
+}
+
+static void epoll_returned(struct aop_loop *l, struct io *io, int64_t result)
+{
+	int fd = io->fd;
+	struct file *f = file_of(of(l), fd);
+
+	line_remove(line_of(f, io), io);
+	io_end(io, result);
+	arm_or_give_up(l, f, fd);
 }
 
 static int wait_events(struct epoll *e, struct epoll_event *events, int64_t timeout)
@@ -406,5 +460,6 @@ const struct engine engine_epoll = {
 	.remove = epoll_remove,
 	.wait = epoll_engine_wait,
 	.ready = epoll_ready,
+	.returned = epoll_returned,
 	.flush = epoll_flush,
 };

@@ -74,8 +74,14 @@ void ios_close(struct aop_loop *l)
 		io = l->ios;
 	}
 	/* Until the kernel has let go of all buffers. */
-	while (l->ios)
-		l->engine->wait(l, -1);
+	for (;;) {
+		offload_take(l);
+		if (!l->ios)
+			break;
+		if (work_fall_asleep(l))
+			l->engine->wait(l, -1);
+		work_wake_up(l);
+	}
 }
 
 struct io *io_init(struct aop_loop *l, struct aop_io *aio, enum io_kind kind, int fd)
@@ -132,9 +138,10 @@ struct aop *io_begin(struct io *io)
  *
  * About all ops on files: they are begun in the loop's thread.  @fd stays open until the
  * op is over.  Several may be in flight for one file; those of one direction are carried
- * out in turn (with io_uring: not in a certain order).  An op may be over when its
- * function returns.  A cancel (aop_cancel(), or nobody watches any more) ends it
- * CANCELLED, or too late in any other way; until it is over, its buffers are in use.
+ * out in turn (not in a certain order: with io_uring, or where each names its offset).
+ * An op may be over when its function returns.  A cancel (aop_cancel(), or nobody watches
+ * any more) ends it CANCELLED, or too late in any other way; until it is over, its
+ * buffers are in use.
  *
  * Return: &@io->op; FAILED -EBADF, -EINVAL: bad arguments; -ESHUTDOWN: the loop is being
  * closed.
@@ -178,11 +185,12 @@ static struct aop *buffer_io(struct aop_loop *l, struct aop_io *aio, enum io_kin
  * @len: how much at the most
  * @off: where from; -1: the file's position, which moves, or a file that has none
  *
- * The result is the number of bytes, which may be less than @len; 0 at the end.  The
- * epoll engine makes calls on files that cannot be polled, as those on a disk, before it
- * returns.  Otherwise like aop_ready().
+ * The result is the number of bytes, which may be less than @len; 0 at the end.  Of
+ * files that cannot be polled, as those on a disk, the epoll engine takes what can be had
+ * without waiting, and leaves the rest to the loop's pool; there a call that has begun
+ * cannot be stopped, and closing the loop waits for it.  Otherwise like aop_ready().
  *
- * Return: &@io->op, FAILED with what read(2) says.
+ * Return: &@io->op, FAILED with what read(2) says, or aop_pool_open().
  */
 struct aop *aop_read(struct aop_loop *l, struct aop_io *io, int fd, void *buf, size_t len,
 		     int64_t off)
@@ -202,7 +210,7 @@ struct aop *aop_read(struct aop_loop *l, struct aop_io *io, int fd, void *buf, s
  * The result is the number of bytes, which may be less than @len.  Otherwise like
  * aop_read().
  *
- * Return: &@io->op, FAILED with what write(2) says.
+ * Return: &@io->op, FAILED with what write(2) says, or aop_pool_open().
  */
 struct aop *aop_write(struct aop_loop *l, struct aop_io *io, int fd, const void *buf,
 		      size_t len, int64_t off)
@@ -223,7 +231,7 @@ struct aop *aop_write(struct aop_loop *l, struct aop_io *io, int fd, const void 
  * not known how much was written.  Others that write to the same file meanwhile may come
  * in between.
  *
- * Return: &@io->op, FAILED with what write(2) says.
+ * Return: &@io->op, FAILED with what write(2) says, or aop_pool_open().
  */
 struct aop *aop_write_all(struct aop_loop *l, struct aop_io *io, int fd, const void *buf,
 			  size_t len, int64_t off)
@@ -237,9 +245,10 @@ struct aop *aop_write_all(struct aop_loop *l, struct aop_io *io, int fd, const v
  * @io: memory of the caller's until the op is over
  * @fd: a descriptor
  *
- * The epoll engine makes the call before it returns.  Otherwise like aop_ready().
+ * Of what was written, all is meant that was over before.  The epoll engine leaves the
+ * call to the loop's pool, like those of aop_read().  Otherwise like aop_ready().
  *
- * Return: &@io->op, FAILED with what fsync(2) says.
+ * Return: &@io->op, FAILED with what fsync(2) says, or aop_pool_open().
  */
 struct aop *aop_fsync(struct aop_loop *l, struct aop_io *io, int fd)
 {

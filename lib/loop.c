@@ -438,7 +438,10 @@ static int open_engine(struct aop_loop *l, const struct aop_loop_opts *o)
  * @opts: NULL for the defaults; @opts->size is sizeof(struct aop_loop_opts).  With
  *	@opts->clock times are what that says, which must not be negative; it is never
  *	slept for a timer then: @opts->advance is called when nothing is left to do before
- *	the next one, and may let the time pass; without it others do that, and post
+ *	the next one, and may let the time pass; without it others do that, and post.
+ *	@opts->pool makes the calls on files that the epoll engine cannot make without
+ *	blocking; it is closed after the loop.  Without one the loop opens its own when it
+ *	comes to the first such call
  *
  * It uses io_uring where the system lets it and epoll otherwise: aop_loop_engine() and
  * aop_loop_refused() say which, and why.  AOP_EPOLL and AOP_URING insist.  It belongs to
@@ -469,6 +472,7 @@ int aop_loop_open(struct aop_loop **l, const struct aop_loop_opts *opts)
 	loop->clock = o.clock;
 	loop->advance = o.advance;
 	loop->data = o.data;
+	loop->pool = o.pool;
 	loop->where = o.flags & AOP_ANY_THREAD ? AOP_LOCAL : AOP_PRIVATE;
 	loop->asked_on = o.flags & AOP_ANY_THREAD ? &loop->exec : AOP_INLINE;
 	alarms_open(loop);
@@ -547,6 +551,7 @@ void aop_loop_close(struct aop_loop *l)
 		loop_remove_source(l, &l->alarm);
 		close(l->alarm.fd);
 	}
+	offload_close(l);
 	l->engine->remove(l, &l->door);
 	l->engine->close(l);
 	close(l->door.fd);

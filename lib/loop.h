@@ -10,6 +10,7 @@
  *	loop			turns, contexts, opening and closing
  *	work			queues, and what other threads post
  *	engine_*		epoll or io_uring: starts, cancels and ends input and output
+ *	offload			calls that block, made by a pool
  *	wheel			what is due when
  *
  * A loop belongs to a thread, the one that ran it last: everything here is for that
@@ -104,10 +105,12 @@ struct aop_loop {
 	bool spin;			/* looking before a sleep pays */
 	bool closing;
 	bool sqpoll;			/* engine */
+	bool own_pool;
 	uint8_t unpolled;		/* turns since the engine was asked */
 	struct aop_work stop;
 	struct aop_exec exec;
 	struct signals *signals;
+	struct aop_pool *pool;		/* of calls that block; NULL: none yet */
 	struct loop_alarms alarms;
 	int64_t (*clock)(void *data);
 	void (*advance)(void *data, int64_t until);
@@ -137,6 +140,8 @@ struct engine {
 	int (*wait)(struct aop_loop *l, int64_t timeout);
 	/* Is there something that wait() would end, as far as can be seen without a call? */
 	bool (*ready)(struct aop_loop *l);
+	/* What offload() was to do is done, with this result.  NULL: it is never called. */
+	void (*returned)(struct aop_loop *l, struct io *io, int64_t result);
 	/* Submit what was begun. */
 	void (*flush)(struct aop_loop *l);
 };
@@ -205,6 +210,8 @@ void work_take_posted(struct aop_loop *l);
 int work_run_posted(struct aop_loop *l);
 int work_run_queues(struct aop_loop *l);
 int work_run_idle(struct aop_loop *l);
+/* Of what was posted run what has this function; the rest stays. */
+void work_run_posted_if(struct aop_loop *l, void (*run)(struct aop_work *w));
 /* From here on who posts has to ring; false: something was posted meanwhile. */
 bool work_fall_asleep(struct aop_loop *l);
 void work_wake_up(struct aop_loop *l);
@@ -331,15 +338,19 @@ struct io {
 	struct io *next, *prev;		/* loop->ios */
 	struct io *wait;		/* engine: next in line for the same descriptor */
 	uint8_t kind;
-	uint8_t state;			/* engine */
+	uint8_t state;			/* engine; IO_QUEUED and above: offload.c */
 	uint16_t events;		/* POLLIN, POLLOUT: what it waits for */
 	int32_t fd;
 	int32_t flags;			/* or events, length of an address, number of a signal */
 	int32_t reason;			/* to stop, when it was asked for; or 0 */
 	void *buf;			/* or message, address */
 	size_t len;
-	int64_t off;
+	union {
+		int64_t off;
+		int64_t result;		/* of the pool's call, which needs off no more */
+	};
 	size_t done;			/* IO_WRITE_ALL: so far */
+	struct aop_work work;		/* offload.c */
 };
 
 _Static_assert(sizeof(struct io) <= sizeof(struct aop_io), "struct io");
@@ -354,11 +365,30 @@ struct aop *io_begin(struct io *io);
 
 /* ---- making the calls ourselves (attempt.c) ------------------------------ */
 
-/* The call, without blocking: its result, or -EAGAIN.  ready: poll said that it is. */
+/* It can only be made as io_block(). */
+#define IO_BLOCKS	INT64_MIN
+
+/*
+ * The call, without blocking: its result; -EAGAIN: it would block; or IO_BLOCKS.
+ * ready: poll said that it will not.
+ */
 int64_t io_attempt(struct io *io, bool ready);
-/* Of a file that cannot be polled: the call, as long as it takes. */
+/* The call, as long as it takes: for any thread. */
 int64_t io_block(struct io *io);
 int64_t child_try(struct io *io);
+
+/* ---- ... and having them made (offload.c) -------------------------------- */
+
+enum { IO_QUEUED = 0x80, IO_RUNNING, IO_STOPPED };	/* io->state */
+
+/* Have a pool call io_block(); the engine's returned() is told.  Or -errno. */
+int offload(struct io *io);
+bool offloaded(const struct io *io);
+/* Is it with the pool?  If so it comes back: unmade, when it has not begun. */
+bool offload_cancel(struct io *io);
+/* Take what has come back, but run nothing that others have posted. */
+void offload_take(struct aop_loop *l);
+void offload_close(struct aop_loop *l);
 
 /* ---- signals (signal.c) -------------------------------------------------- */
 

@@ -17,7 +17,7 @@
  * w->next of posted work is NULL while it is not queued.  Who finds something else there
  * leaves it at that: what he wrote before is seen by the run to come, since either his
  * look comes before the loop's change to NULL, which then has seen his writes, or he sees
- * NULL.  The two full barriers (work_claim(), work_run_posted()) are partners.
+ * NULL.  The two full barriers (work_claim(), run_one()) are partners.
  */
 #include <errno.h>
 #include <sched.h>
@@ -48,7 +48,7 @@ static bool work_claim(struct aop_work *w)
 	if (__atomic_fetch_add((uintptr_t *)&w->next, 0, __ATOMIC_ACQ_REL))
 		return false;
 #else
-	/* What the caller wrote, before the look; work_work_run_posted() is the partner. */
+	/* What the caller wrote, before the look; work_run_one() is the partner. */
 	atomic_thread_fence(memory_order_seq_cst);
 	if (__atomic_load_n(&w->next, __ATOMIC_RELAXED))
 		return false;
@@ -115,6 +115,16 @@ void work_wake_up(struct aop_loop *l)
 		l->stats.wakes++;	/* somebody was first, and rings */
 }
 
+static void append(struct loop_fifo *f, struct aop_work *first, struct aop_work *last)
+{
+	if (f->first == WORK_END)
+		f->first = first;
+	else
+		__atomic_store_n(&f->last->next, first, __ATOMIC_RELAXED);
+	f->last = last;
+	__atomic_store_n(&last->next, WORK_END, __ATOMIC_RELAXED);
+}
+
 /* Move what was posted to its queue, in the order in which it came. */
 void work_take_posted(struct aop_loop *l)
 {
@@ -129,11 +139,7 @@ void work_take_posted(struct aop_loop *l)
 		__atomic_store_n(&w->next, list, __ATOMIC_RELAXED);
 		list = w;
 	}
-	if (f->first == WORK_END)
-		f->first = list;
-	else
-		__atomic_store_n(&f->last->next, list, __ATOMIC_RELAXED);
-	f->last = last;
+	append(f, list, last);
 }
 
 static void run_stop(struct aop_work *w)
@@ -155,6 +161,13 @@ void aop_loop_stop(struct aop_loop *l)
 
 /* ---- the loop's thread --------------------------------------------------- */
 
+static void run_one(struct aop_work *w)
+{
+	/* Before we look at what is written for us; work_claim() is the partner. */
+	(void)!__atomic_exchange_n(&w->next, NULL, __ATOMIC_SEQ_CST);
+	w->run(w);
+}
+
 int work_run_posted(struct aop_loop *l)
 {
 	struct loop_fifo *f = &l->queue[LOOP_POSTED];
@@ -163,12 +176,27 @@ int work_run_posted(struct aop_loop *l)
 
 	while ((w = f->first) != WORK_END && left) {
 		f->first = __atomic_load_n(&w->next, __ATOMIC_RELAXED);
-		/* Before we look at what is written for us; work_claim() is the partner. */
-		(void)!__atomic_exchange_n(&w->next, NULL, __ATOMIC_SEQ_CST);
-		w->run(w);
+		run_one(w);
 		left--;
 	}
 	return l->budget - left;
+}
+
+void work_run_posted_if(struct aop_loop *l, void (*run)(struct aop_work *w))
+{
+	struct loop_fifo *f = &l->queue[LOOP_POSTED];
+	struct aop_work *w, *next;
+
+	work_take_posted(l);
+	w = f->first;
+	f->first = WORK_END;
+	for (; w != WORK_END; w = next) {
+		next = __atomic_load_n(&w->next, __ATOMIC_RELAXED);
+		if (w->run == run)
+			run_one(w);
+		else
+			append(f, w, w);
+	}
 }
 
 int work_run_queues(struct aop_loop *l)

@@ -21,6 +21,7 @@ extern "C" {
 #pragma GCC visibility push(default)
 
 struct aop_loop;
+struct aop_pool;
 
 struct aop_loop_opts {
 	uint32_t size, flags;
@@ -30,6 +31,7 @@ struct aop_loop_opts {
 	/* ... and nothing is left to do before `until`: -1 when no timer is set */
 	void (*advance)(void *data, int64_t until);
 	void *data;
+	struct aop_pool *pool;		/* epoll: of calls on files that block; NULL: its own */
 };
 
 #define AOP_EPOLL	0x1		/* this engine or none; else the best there is */
