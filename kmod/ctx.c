@@ -81,6 +81,7 @@ static int ctx_open(struct inode *inode, struct file *file)
 	mutex_init(&ctx->lock);
 	init_waitqueue_head(&ctx->wq);
 	INIT_LIST_HEAD(&ctx->eventfds);
+	INIT_LIST_HEAD(&ctx->names);
 	ctx->waits = RB_ROOT;
 	spin_lock_init(&ctx->waits_lock);
 	mmgrab(current->mm);
@@ -94,6 +95,7 @@ static void ctx_end(struct aop_ctx *ctx)
 {
 	aop_table_lock(ctx);
 	ctx->dead = true;
+	aop_names_clear(ctx);
 	aop_table_clear(ctx);
 	aop_eventfds_clear(ctx);
 	aop_table_unlock(ctx);

@@ -16,6 +16,7 @@
  * Locks, in the order they are taken:
  *
  *	aop_ctx.lock	mutex: the handle table of one context
+ *	names_lock	mutex: names of ports (name.c)
  *	aop_ctx.waits_lock	spinlock: its waits by io_uring (uring.c)
  *	aop_home.lock	spinlock, irqs off: all ops that one context created, with
  *			their lists of links and hooks.  Two are never held at once
@@ -86,6 +87,7 @@ struct aop_user {
 	refcount_t ref;
 	kuid_t uid;
 	atomic_t handles;
+	unsigned int names;		/* names_lock */
 };
 
 struct aop_user *aop_user_get(kuid_t uid);
@@ -563,6 +565,7 @@ struct aop_chunk {
  * @nr_used: entries in use; under @lock
  * @nr_uncharge: entries freed since @lock was taken
  * @eventfds: registered here; under @lock
+ * @names: reserved here; under @lock, see name.c
  * @waits: commands of io_uring that pend; under @waits_lock
  * @waits_lock: taken before home locks
  * @wq: who polls the context; its lock protects all below
@@ -585,6 +588,7 @@ struct aop_ctx {
 	u32 nr_used;
 	u32 nr_uncharge;
 	struct list_head eventfds;
+	struct list_head names;
 	struct rb_root waits;
 	spinlock_t waits_lock;	/* see above */
 	wait_queue_head_t wq;
@@ -741,6 +745,7 @@ static inline void aop_table_unlock(struct aop_ctx *ctx)
 
 void aop_table_clear(struct aop_ctx *ctx);
 void aop_eventfds_clear(struct aop_ctx *ctx);
+void aop_names_clear(struct aop_ctx *ctx);
 
 /* ---- ctx.c, ioctl.c, opfd.c: the calls ---------------------------------- */
 

@@ -76,4 +76,8 @@ contender_fn pp_raw_wait, pp_raw_epoll, pp_lib;
 /* driver.c: in the kernel */
 contender_fn driver_eventfd, driver_watched, driver_held, driver_timed, driver_freed;
 
+/* ports.c */
+contender_fn port_socket, port_socket_burst, port_pipe, port_mqueue, port_memory;
+contender_fn port_raw, port_raw_burst;
+
 #endif /* BENCH_H */

@@ -106,6 +106,19 @@ static const struct row rows[] = {
 	  .best = true, .who = PINGPONG },
 	{ "pingpong-batch", "the same; who is woken waits for the processor",
 	  .best = true, .batch = true, .who = PINGPONG },
+	{ "call", "64 bytes there and back, both block; who is woken runs at once", .goal = 0.8,
+	  .who = {
+		{ PEER, "unix socket, SOCK_SEQPACKET", port_socket, 1000 },
+		{ ALSO, "two pipes", port_pipe, 1000 },
+		{ ALSO, "POSIX message queues", port_mqueue, 1000 },
+		{ ALSO, "eventfd + shared memory", port_memory, 1000 },
+		{ RAW, "aop: AOP_IOC_CALL, AOP_IOC_SERVE", port_raw, 1000 },
+	} },
+	{ "calls", "the same, 64 at a time, each", .goal = 0.15, .who = {
+		{ PEER, "unix socket, one by one", port_socket, 1000 },
+		{ ALSO, "unix socket, 64 sent, 64 received", port_socket_burst, 50, BURST },
+		{ RAW, "aop: one call of each side", port_raw_burst, 100, BURST },
+	} },
 };
 
 static bool json;
