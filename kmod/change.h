@@ -84,7 +84,7 @@ static __always_inline u64 aop_now_for(struct aop_run *run, const struct aop *op
 
 /*
  * For those who look without the lock.  After the slots: whoever is told of a change
- * finds it there.  Pairs with the acquires in aop_level() and aop_level_since().
+ * finds it there.  Pairs with the acquires in aop_level() and aop_peek_since().
  */
 static __always_inline void __aop_publish(struct aop *op, u32 word, u32 seq)
 {

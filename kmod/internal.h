@@ -421,15 +421,38 @@ static inline u32 aop_level(const struct aop *op)
 
 /**
  * aop_level_since() - aop_level(), AOP_EV_CHANGE included
- * @op: as there
+ * @op: its home lock is held
  * @seq: the sequence number that the caller has seen
  */
 static inline u32 aop_level_since(const struct aop *op, u32 seq)
 {
 	u32 events = aop_level(op);
 
+	if (op->seq != seq)
+		events |= AOP_EV_CHANGE;
+	return events;
+}
+
+/**
+ * aop_peek_since() - the same without the lock: maybe too little, never too much
+ * @op: the caller has a reference
+ * @seq: the sequence number that the caller has seen
+ *
+ * Context: process, interrupts on.
+ */
+static inline u32 aop_peek_since(struct aop *op, u32 seq)
+{
+	u32 events = aop_level(op);
 	/* Pairs with the release in changed() and progressed(). */
-	if (smp_load_acquire(&op->seq) != seq)
+	u32 now = smp_load_acquire(&op->seq);
+
+	if (unlikely(now + 2 == seq)) {
+		/* Slots are written first: is the change that was seen just being made? */
+		spin_lock_irq(&op->home->lock);
+		now = op->seq;
+		spin_unlock_irq(&op->home->lock);
+	}
+	if (now != seq)
 		events |= AOP_EV_CHANGE;
 	return events;
 }

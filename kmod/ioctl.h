@@ -63,15 +63,33 @@ fault:
 static __always_inline int aop_copy_struct(void *dst, size_t ksize, size_t min,
 					   const void __user *src)
 {
+	const u64 __user *from = src;
+	u64 *to = dst;
+	size_t i;
 	u32 size;
 	int ret;
 
+	/* As aop_copy_in(), but the first word says whether that is right. */
+	if (likely(user_read_access_begin(from, ksize))) {
+		unsafe_get_user(to[0], &from[0], fault);
+		if (likely(*(u32 *)dst == ksize)) {
+#pragma GCC unroll 32
+			for (i = 1; i < ksize / 8; i++)
+				unsafe_get_user(to[i], &from[i], fault);
+			user_read_access_end();
+			return 0;
+		}
+		user_read_access_end();
+	}
 	if (get_user(size, (const u32 __user *)src))
 		return -EFAULT;
-	ret = aop_copy_in(dst, ksize, src, size, min);
+	ret = aop_copy_odd(dst, ksize, src, size, min);
 	/* Fetched twice, but only the first value was ever used. */
 	*(u32 *)dst = size;
 	return ret;
+fault:
+	user_read_access_end();
+	return -EFAULT;
 }
 
 u64 aop_host_ns(const struct aop_ctx *ctx, u64 ns);
@@ -79,6 +97,7 @@ u64 aop_host_ns(const struct aop_ctx *ctx, u64 ns);
 /* ---- the calls --------------------------------------------------------- */
 
 int aop_signal_one(struct aop_ctx *ctx, struct aop_run *run, const struct aop_signal_entry *e);
+int aop_signal_fetched(struct aop_ctx *ctx, const struct aop_signal_entry *e);
 int aop_signal_batch(struct aop_ctx *ctx, void __user *entries, u32 size, u32 nr, u32 *done);
 int aop_cancel_batch(struct aop_ctx *ctx, void __user *entries, u32 size, u32 nr, u32 *done);
 

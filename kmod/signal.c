@@ -161,74 +161,27 @@ int aop_signal_one(struct aop_ctx *ctx, struct aop_run *run, const struct aop_si
 	return signal_one(ctx, run, e);
 }
 
-/* A batch of one, which most waits carry, without the engine around it. */
-static int signal_single(struct aop_ctx *ctx, struct aop_signal_entry __user *user, u32 *done)
-{
-	struct aop_signal_entry e AOP_UNINIT;
-	struct aop_run run AOP_UNINIT;
-	int ret;
-
-	if (!user_access_begin(user, sizeof(*user)))
-		return -EFAULT;
-	unsafe_get_user(e.handle, &user->handle, fault);
-	unsafe_get_user(e.what, &user->what, fault);
-	unsafe_get_user(e.value, &user->value, fault);
-	unsafe_get_user(e.total, &user->total, fault);
-	unsafe_put_user(0, &user->ret, fault);
-	user_access_end();
-	aop_run_begin(&run);
-	ret = signal_one(ctx, &run, &e);
-	aop_run_end(&run);
-	*done = 1;
-	return unlikely(ret) ? put_user(ret, &user->ret) : 0;
-fault:
-	user_access_end();
-	return -EFAULT;
-}
-
-/**
- * aop_signal_batch() - carry out signals
- * @ctx: of the calling process, its table locked
- * @entries: struct aop_signal_entry, access_ok() throughout
- * @size: of one
- * @nr: how many
- * @done: in: how many to skip; out: how many were handled
- *
- * Context: may sleep.
- * Return: 0, or -EFAULT when user memory ended before the entries did.
- */
-int aop_signal_batch(struct aop_ctx *ctx, void __user *entries, u32 size, u32 nr, u32 *done)
-{
-	if (likely(nr == 1 && !*done && size == sizeof(struct aop_signal_entry)))
-		return signal_single(ctx, entries, done);
-	return aop_entries(ctx, &signals, entries, size, nr, done);
-}
-
-static noinline long signal_any(struct aop_ctx *ctx, void __user *arg)
-{
-	return aop_one(ctx, &signals, arg);
-}
-
 /*
- * The call that matters most: new details of an op that was created here.  It needs
- * neither the table mutex nor a run.  All else, and what is wrong, is for signal_any(),
- * which fetches @arg again.
+ * What matters most: new details of an op that was created here.  It needs neither the
+ * table mutex nor a run.  Returns false for all else, and for what is wrong; then
+ * nothing has happened.
  */
-static noinline long progress_own(struct aop_ctx *ctx, void __user *arg, u64 handle, s64 done,
-				  u64 total)
+static __always_inline bool progress_own(struct aop_ctx *ctx, u64 handle, s64 done, u64 total)
 {
 	struct aop_link *link, *ready = NULL;
+	struct aop_run run AOP_UNINIT;
 	struct aop *op;
+	bool hooks;
 	u64 time;
 	u32 seq;
 
 	if (unlikely(done < 0 || !aop_link_own_lock(ctx, handle, &link)))
-		return signal_any(ctx, arg);
+		return false;
 	op = link->op;
 	if (unlikely(!(link->rights & AOP_MAY_DRIVE) || aop_is_final(op) ||
-		     !hlist_empty(&op->hooks) || READ_ONCE(aop_news_wanted))) {
+		     READ_ONCE(aop_news_wanted))) {
 		aop_link_own_unlock(ctx);
-		return signal_any(ctx, arg);
+		return false;
 	}
 	seq = op->seq + 2;
 	time = max(ktime_get_ns(), op->time);
@@ -248,8 +201,58 @@ static noinline long progress_own(struct aop_ctx *ctx, void __user *arg, u64 han
 	smp_store_release(&op->seq, seq);	/* last, as in __aop_changed() */
 	if (ready)
 		aop_ring_push(ready->ctx, &ready, 1);
+	hooks = !hlist_empty(&op->hooks);
+	if (hooks) {
+		aop_run_begin(&run);
+		aop_run_hooks(&run, op, AOP_EV_CHANGE);
+	}
 	aop_link_own_unlock(ctx);
-	return 0;
+	if (hooks)
+		aop_run_end(&run);
+	return true;
+}
+
+/**
+ * aop_signal_fetched() - carry out one signal that has been fetched already
+ * @ctx: of the calling process, its table locked
+ * @e: the signal
+ *
+ * Context: may sleep.
+ * Return: what is to go into its ret.
+ */
+int aop_signal_fetched(struct aop_ctx *ctx, const struct aop_signal_entry *e)
+{
+	struct aop_run run AOP_UNINIT;
+	int ret;
+
+	if (likely(e->what == AOP_SIGNAL_PROGRESS) &&
+	    likely(progress_own(ctx, e->handle, e->value, e->total)))
+		return 0;
+	aop_run_begin(&run);
+	ret = signal_one(ctx, &run, e);
+	aop_run_end(&run);
+	return ret;
+}
+
+/**
+ * aop_signal_batch() - carry out signals
+ * @ctx: of the calling process, its table locked
+ * @entries: struct aop_signal_entry, access_ok() throughout
+ * @size: of one
+ * @nr: how many
+ * @done: in: how many to skip; out: how many were handled
+ *
+ * Context: may sleep.
+ * Return: 0, or -EFAULT when user memory ended before the entries did.
+ */
+int aop_signal_batch(struct aop_ctx *ctx, void __user *entries, u32 size, u32 nr, u32 *done)
+{
+	return aop_entries(ctx, &signals, entries, size, nr, done);
+}
+
+static noinline long signal_any(struct aop_ctx *ctx, void __user *arg)
+{
+	return aop_one(ctx, &signals, arg);
 }
 
 /**
@@ -287,8 +290,8 @@ long aop_ioctl_signal_one(struct aop_ctx *ctx, void __user *arg)
 	unsafe_get_user(value, &user->value, fault);
 	unsafe_get_user(total, &user->total, fault);
 	user_read_access_end();
-	if (likely(what == AOP_SIGNAL_PROGRESS))
-		return progress_own(ctx, arg, handle, value, total);
+	if (likely(what == AOP_SIGNAL_PROGRESS) && likely(progress_own(ctx, handle, value, total)))
+		return 0;
 	return signal_any(ctx, arg);
 fault:
 	user_read_access_end();

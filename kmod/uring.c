@@ -207,7 +207,7 @@ static int uring_wait(struct aop_ctx *ctx, struct io_uring_cmd *cmd,
 	op = find_op(ctx, arg->handle);
 	if (IS_ERR(op))
 		return PTR_ERR(op);
-	events = aop_level_since(op, arg->seq) & arg->mask;
+	events = aop_peek_since(op, arg->seq) & arg->mask;
 	if (events) {
 		aop_put(op);
 		return events;

@@ -48,37 +48,43 @@ static void wait_changed(struct aop_run *run, struct aop *op, struct aop_hook *h
 	aop_unhook_locked(op, hook);
 }
 
+/* Finds the op of an entry that was fetched, and refers to it.  The table is locked. */
+static __always_inline int find_op(struct aop_ctx *ctx, struct aop_wait_hook *h,
+				   const struct aop_wait_entry *e)
+{
+	struct aop_link *link;
+	int ret = aop_link_get(ctx, e->handle, &link);
+
+	if (unlikely(!e->mask || e->mask & ~AOP_EV_ALL || e->pad))
+		return -EINVAL;
+	if (unlikely(ret))
+		return ret;
+	if (unlikely(!(link->rights & AOP_SEES)))
+		return -EPERM;
+	aop_wait_hook_init(h, link->op, e->mask, e->seq);
+	return 0;
+}
+
 static int fetch_entry(struct aop_ctx *ctx, struct aop_wait_hook *h, const void __user *user,
 		       u32 size)
 {
 	struct aop_wait_entry e AOP_UNINIT;
-	struct aop_link *link;
 	int ret = aop_copy_in(&e, sizeof(e), user, size, sizeof(e));
 
-	if (ret)
-		return ret;
-	if (!e.mask || e.mask & ~AOP_EV_ALL || e.pad)
-		return -EINVAL;
-	link = aop_link_find(ctx, e.handle);
-	if (IS_ERR(link))
-		return PTR_ERR(link);
-	if (!(link->rights & AOP_SEES))
-		return -EPERM;
-	aop_wait_hook_init(h, link->op, e.mask, e.seq);
-	return 0;
+	return ret ?: find_op(ctx, h, &e);
 }
 
-static int put_answers(const struct aop_wait_hook *hooks, const struct aop_ioc_wait *w, u32 count,
-		       struct aop_ioc_wait __user *arg)
+static __always_inline int put_answers(const struct aop_wait_hook *hooks, u32 nr, u64 at,
+				       u32 size, u32 count, struct aop_ioc_wait __user *arg)
 {
-	void __user *entries = u64_to_user_ptr(w->entries);
+	void __user *entries = u64_to_user_ptr(at);
 	u32 i;
 
 	if (!user_write_access_begin(arg, sizeof(*arg)))
 		return -EFAULT;
 	/* The entries have passed access_ok() as well. */
-	for (i = 0; i < w->nr; i++) {
-		struct aop_wait_entry __user *e = entries + (size_t)i * w->entry_size;
+	for (i = 0; i < nr; i++) {
+		struct aop_wait_entry __user *e = entries + (size_t)i * size;
 
 		unsafe_put_user(hooks[i].events, &e->events, fault);
 	}
@@ -90,10 +96,13 @@ fault:
 	return -EFAULT;
 }
 
-static int sleep(struct waiter *waiter, u64 deadline, const struct aop_ctx *ctx)
+static __always_inline int sleep(struct waiter *waiter, u64 deadline, const struct aop_ctx *ctx)
 {
-	ktime_t until = ns_to_ktime(aop_host_ns(ctx, deadline));
+	ktime_t until = 0;
 	int ret = 0;
+
+	if (deadline != AOP_FOREVER_NS)
+		until = ns_to_ktime(aop_host_ns(ctx, deadline));
 
 	for (;;) {
 		/* Pairs with the atomic in wait_changed(). */
@@ -116,6 +125,51 @@ static int sleep(struct waiter *waiter, u64 deadline, const struct aop_ctx *ctx)
 	return atomic_read(&waiter->missing) <= 0 ? 0 : ret;
 }
 
+static __always_inline int hang_and_sleep(struct aop_ctx *ctx, struct aop_wait_hook *hooks,
+					  u32 nr, u32 need, u64 deadline)
+{
+	struct waiter waiter = {
+		.task = current,
+		.missing = ATOMIC_INIT(need),
+	};
+	u64 id = nr ? hooks[0].op->id : 0;
+	int ret = 0;
+	u32 i;
+
+	trace_aop_wait_begin(id, nr, need, deadline);
+	for (i = 0; i < nr && !ret; i++) {
+		struct aop_wait_hook *h = &hooks[i];
+		struct aop *op = h->op;
+
+		h->hook.func = wait_changed;
+		h->hook.user = ctx->home->user;
+		h->waiter = &waiter;
+		spin_lock_irq(&op->home->lock);
+		h->events = aop_wait_events(h);
+		if (h->events)
+			atomic_dec(&waiter.missing);
+		else
+			ret = aop_hook_locked(op, &h->hook);
+		spin_unlock_irq(&op->home->lock);
+	}
+	if (!ret)
+		ret = sleep(&waiter, deadline, ctx);
+	while (i--) {
+		struct aop_wait_hook *h = &hooks[i];
+		struct aop *op = h->op;
+
+		/* Pairs with the release in aop_unhook_locked(): it has fired. */
+		if (!smp_load_acquire(&h->hook.node.pprev))
+			continue;
+		spin_lock_irq(&op->home->lock);
+		if (!hlist_unhashed(&h->hook.node))
+			aop_unhook_locked(op, &h->hook);
+		spin_unlock_irq(&op->home->lock);
+	}
+	trace_aop_wait_end(id, nr, ret);
+	return ret;
+}
+
 /**
  * aop_wait_sleep() - hang hooks, and sleep until enough of them have fired
  * @ctx: of the calling process
@@ -130,47 +184,7 @@ static int sleep(struct waiter *waiter, u64 deadline, const struct aop_ctx *ctx)
 int aop_wait_sleep(struct aop_ctx *ctx, struct aop_wait_hook *hooks, u32 nr, u32 need,
 		   u64 deadline)
 {
-	struct waiter waiter = {
-		.task = current,
-		.missing = ATOMIC_INIT(need),
-	};
-	unsigned long flags;
-	u64 id = nr ? hooks[0].op->id : 0;
-	int ret = 0;
-	u32 i;
-
-	trace_aop_wait_begin(id, nr, need, deadline);
-	for (i = 0; i < nr && !ret; i++) {
-		struct aop_wait_hook *h = &hooks[i];
-		struct aop *op = h->op;
-
-		h->hook.func = wait_changed;
-		h->hook.user = ctx->home->user;
-		h->waiter = &waiter;
-		spin_lock_irqsave(&op->home->lock, flags);
-		h->events = aop_wait_events(h);
-		if (h->events)
-			atomic_dec(&waiter.missing);
-		else
-			ret = aop_hook_locked(op, &h->hook);
-		spin_unlock_irqrestore(&op->home->lock, flags);
-	}
-	if (!ret)
-		ret = sleep(&waiter, deadline, ctx);
-	while (i--) {
-		struct aop_wait_hook *h = &hooks[i];
-		struct aop *op = h->op;
-
-		/* Pairs with the release in aop_unhook_locked(): it has fired. */
-		if (!smp_load_acquire(&h->hook.node.pprev))
-			continue;
-		spin_lock_irqsave(&op->home->lock, flags);
-		if (!hlist_unhashed(&h->hook.node))
-			aop_unhook_locked(op, &h->hook);
-		spin_unlock_irqrestore(&op->home->lock, flags);
-	}
-	trace_aop_wait_end(id, nr, ret);
-	return ret;
+	return hang_and_sleep(ctx, hooks, nr, need, deadline);
 }
 
 /**
@@ -215,8 +229,8 @@ static int check(const struct aop_ioc_wait *w)
 }
 
 /* Fetches all, then signals, in one go under the table mutex. */
-static int begin(struct aop_ctx *ctx, struct aop_ioc_wait *w, struct aop_wait_hook *hooks, u32 *got,
-		 void __user *arg)
+static int begin(struct aop_ctx *ctx, struct aop_ioc_wait *w, struct aop_wait_hook *hooks,
+		 u32 *got, void __user *arg)
 {
 	u32 __user *signalled = &((struct aop_ioc_wait __user *)arg)->signalled;
 	int ret = 0;
@@ -245,6 +259,140 @@ static int begin(struct aop_ctx *ctx, struct aop_ioc_wait *w, struct aop_wait_ho
 	return ret;
 }
 
+/* Looks, and sleeps if need be.  Returns 0 or -ETIME with @count, or an error. */
+static __always_inline int look_and_sleep(struct aop_ctx *ctx, struct aop_wait_hook *hooks,
+					  u32 nr, u32 need, u64 deadline, bool signals,
+					  u32 *count)
+{
+	int ret;
+	u32 i;
+
+	*count = aop_wait_look(hooks, nr);
+	if (*count < need && signals) {
+		cond_resched();
+		*count = aop_wait_look(hooks, nr);
+	}
+	if (*count >= need)
+		return 0;
+	ret = deadline ? hang_and_sleep(ctx, hooks, nr, need, deadline) : -ETIME;
+	for (i = 0, *count = 0; i < nr; i++)
+		*count += !!hooks[i].events;
+	return ret;
+}
+
+static noinline long wait_for_many(struct aop_ctx *ctx, struct aop_ioc_wait *w,
+				   struct aop_ioc_wait __user *arg)
+{
+	struct aop_wait_hook stack[ON_STACK] AOP_UNINIT, *hooks = stack;
+	bool signals = w->signalled < w->nr_signals;
+	u32 count, got, i;
+	int ret = check(w);
+
+	if (ret)
+		return ret;
+	if (w->nr > ON_STACK) {
+		hooks = kvmalloc_array(w->nr, sizeof(*hooks), AOP_GFP);
+		if (!hooks)
+			return -ENOMEM;
+	}
+	ret = begin(ctx, w, hooks, &got, arg);
+	if (!ret) {
+		ret = look_and_sleep(ctx, hooks, w->nr, w->need, w->deadline, signals, &count);
+		if ((!ret || ret == -ETIME) &&
+		    put_answers(hooks, w->nr, w->entries, w->entry_size, count, arg))
+			ret = -EFAULT;
+	}
+	for (i = 0; i < got; i++)
+		aop_put(hooks[i].op);
+	if (hooks != stack)
+		kvfree(hooks);
+	return ret;
+}
+
+/* ---- one op, and one signal at the most ---------------------------------- */
+
+struct single {
+	struct aop_ioc_wait w;
+	struct aop_wait_entry entry;
+	struct aop_signal_entry signal;
+};
+
+/*
+ * Fetches a call of that kind, all in one go, and writes ahead what it will answer.
+ * Returns false for all else, and for what is wrong; @s->w has been fetched, if it could
+ * be, and what was written is what stands there anyway, or will be put right.
+ */
+static __always_inline bool fetch_single(struct single *s, struct aop_ioc_wait __user *arg)
+{
+	const u64 __user *from = (const u64 __user *)arg;
+	struct aop_signal_entry __user *signal;
+	struct aop_wait_entry __user *entry;
+	u64 *to = (u64 *)&s->w;
+	size_t i;
+
+	if (unlikely(!user_access_begin(arg, sizeof(*arg))))
+		return false;
+#pragma GCC unroll 16
+	for (i = 0; i < sizeof(s->w) / 8; i++)
+		unsafe_get_user(to[i], &from[i], fault);
+	entry = u64_to_user_ptr(s->w.entries);
+	signal = u64_to_user_ptr(s->w.signals);
+	if (unlikely(s->w.size != sizeof(s->w) || s->w.flags | s->w.pad | s->w.signalled ||
+		     s->w.nr != 1 || s->w.need != 1 || s->w.nr_signals > 1 ||
+		     s->w.entry_size != sizeof(*entry) || !access_ok(entry, sizeof(*entry))))
+		goto fault;
+	unsafe_get_user(s->entry.handle, &entry->handle, fault);
+	unsafe_get_user(*(u64 *)&s->entry.mask, (u64 __user *)&entry->mask, fault);
+	unsafe_get_user(s->entry.pad, &entry->pad, fault);
+	if (s->w.nr_signals) {
+		if (unlikely(s->w.signal_size != sizeof(*signal) || !signal ||
+			     !access_ok(signal, sizeof(*signal))))
+			goto fault;
+		unsafe_get_user(s->signal.handle, &signal->handle, fault);
+		unsafe_get_user(s->signal.what, &signal->what, fault);
+		unsafe_get_user(s->signal.value, &signal->value, fault);
+		unsafe_get_user(s->signal.total, &signal->total, fault);
+		unsafe_put_user(0, &signal->ret, fault);
+		unsafe_put_user(1, &arg->signalled, fault);
+	}
+	user_access_end();
+	return true;
+fault:
+	user_access_end();
+	return false;
+}
+
+static __always_inline long wait_for_one(struct aop_ctx *ctx, struct single *s,
+					 struct aop_ioc_wait __user *arg)
+{
+	struct aop_signal_entry __user *signal = u64_to_user_ptr(s->w.signals);
+	bool signals = s->w.nr_signals;
+	struct aop_wait_hook hook AOP_UNINIT;
+	int told = 0, ret;
+	u32 count;
+
+	aop_table_lock(ctx);
+	ret = unlikely(ctx->dead) ? -EIO : find_op(ctx, &hook, &s->entry);
+	if (likely(!ret) && signals)
+		told = aop_signal_fetched(ctx, &s->signal);
+	aop_table_unlock(ctx);
+	if (unlikely(ret)) {
+		if (signals)
+			put_user(0, &arg->signalled);
+		return ret;
+	}
+	if (unlikely(told) && put_user(told, &signal->ret))
+		ret = -EFAULT;
+	if (likely(!ret))
+		ret = look_and_sleep(ctx, &hook, 1, 1, s->w.deadline, signals, &count);
+	if ((!ret || ret == -ETIME) &&
+	    unlikely(put_answers(&hook, 1, s->w.entries, sizeof(s->entry), count, arg)))
+		ret = -EFAULT;
+	if (unlikely(refcount_dec_and_test(&hook.op->ref)))
+		aop_free(hook.op);
+	return ret;
+}
+
 /**
  * aop_ioctl_wait() - AOP_IOC_WAIT
  * @ctx: of the calling process
@@ -258,43 +406,11 @@ static int begin(struct aop_ctx *ctx, struct aop_ioc_wait *w, struct aop_wait_ho
  */
 long aop_ioctl_wait(struct aop_ctx *ctx, void __user *arg)
 {
-	struct aop_wait_hook stack[ON_STACK] AOP_UNINIT, *hooks = stack;
-	struct aop_ioc_wait w AOP_UNINIT;
-	bool signals;
-	u32 count, got, i;
-	int ret = aop_copy_struct(&w, sizeof(w), sizeof(w), arg);
+	struct single s AOP_UNINIT;
+	int ret;
 
-	if (ret)
-		return ret;
-	ret = check(&w);
-	if (ret)
-		return ret;
-	if (w.nr > ON_STACK) {
-		hooks = kvmalloc_array(w.nr, sizeof(*hooks), AOP_GFP);
-		if (!hooks)
-			return -ENOMEM;
-	}
-
-	signals = w.signalled < w.nr_signals;
-	ret = begin(ctx, &w, hooks, &got, arg);
-	if (ret)
-		goto put;
-	count = aop_wait_look(hooks, w.nr);
-	if (count < w.need && signals) {
-		cond_resched();
-		count = aop_wait_look(hooks, w.nr);
-	}
-	if (count < w.need) {
-		ret = w.deadline ? aop_wait_sleep(ctx, hooks, w.nr, w.need, w.deadline) : -ETIME;
-		for (i = 0, count = 0; i < w.nr; i++)
-			count += !!hooks[i].events;
-	}
-	if ((!ret || ret == -ETIME) && put_answers(hooks, &w, count, arg))
-		ret = -EFAULT;
-put:
-	for (i = 0; i < got; i++)
-		aop_put(hooks[i].op);
-	if (hooks != stack)
-		kvfree(hooks);
-	return ret;
+	if (likely(fetch_single(&s, arg)))
+		return wait_for_one(ctx, &s, arg);
+	ret = aop_copy_struct(&s.w, sizeof(s.w), sizeof(s.w), arg);
+	return ret ?: wait_for_many(ctx, &s.w, arg);
 }

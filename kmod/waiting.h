@@ -27,27 +27,30 @@ struct aop_wait_hook {
 	u32 events;
 };
 
-static inline void aop_wait_hook_init(struct aop_wait_hook *h, struct aop *op, u32 mask, u32 seq)
+static __always_inline void aop_wait_hook_init(struct aop_wait_hook *h, struct aop *op, u32 mask,
+					       u32 seq)
 {
 	INIT_HLIST_NODE(&h->hook.node);
-	h->op = aop_get(op);
+	refcount_inc(&op->ref);
+	h->op = op;
 	h->mask = mask;
 	h->seq = seq;
 	h->events = 0;
 }
 
+/* The home lock is held. */
 static inline u32 aop_wait_events(const struct aop_wait_hook *h)
 {
 	return aop_level_since(h->op, h->seq) & h->mask;
 }
 
 /* The first look: no locks, and so an answer that may be too old, never wrong. */
-static inline u32 aop_wait_look(struct aop_wait_hook *hooks, u32 nr)
+static __always_inline u32 aop_wait_look(struct aop_wait_hook *hooks, u32 nr)
 {
 	u32 i, count = 0;
 
 	for (i = 0; i < nr; i++) {
-		hooks[i].events = aop_wait_events(&hooks[i]);
+		hooks[i].events = aop_peek_since(hooks[i].op, hooks[i].seq) & hooks[i].mask;
 		count += !!hooks[i].events;
 	}
 	return count;

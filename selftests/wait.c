@@ -121,6 +121,56 @@ TEST_F(wait, W2_no_wake_is_lost_between_look_and_sleep)
 	EXPECT_EQ(0, p.ret);
 }
 
+struct teller {
+	struct abi_ctx *c;
+	uint64_t own;
+	int ret, stop;
+};
+
+static void *tell_run(void *arg)
+{
+	struct teller *t = arg;
+	int i;
+
+	for (i = 0; !t->ret && !__atomic_load_n(&t->stop, __ATOMIC_ACQUIRE); i++)
+		t->ret = abi_progress(t->c, t->own, i, 0);
+	return NULL;
+}
+
+/*
+ * The slot of the newest handle is written first, those of many others after it: who
+ * sees it there and waits for the next change is ahead of whoever makes this one.
+ */
+TEST_F(wait, W2_a_change_that_was_seen_is_not_told_again)
+{
+	struct aop_wait_entry e = { .mask = AOP_EV_CHANGE };
+	struct teller t = { .c = &self->a, .own = self->own };
+	unsigned int told = 0, again = 0;
+	pthread_t thread;
+	uint32_t seen;
+	int i;
+
+	for (i = 0; i < 100; i++)
+		ASSERT_NE(0, abi_again(&self->a, self->own, &self->a, AOP_MAY_LOOK, 0));
+	e.handle = watch(&self->a, self->own, &self->b, 0);
+	ASSERT_NE(0, e.handle);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, tell_run, &t));
+	while (told < ROUNDS) {
+		/* Just now. */
+		for (seen = e.seq; e.seq == seen; )
+			e.seq = seq_of(&self->b, e.handle);
+		if (abi_wait(&self->b, &e, 1, 1, AOP_FOREVER_NS) != 1)
+			break;
+		told++;
+		again += seq_of(&self->b, e.handle) == e.seq;
+	}
+	__atomic_store_n(&t.stop, 1, __ATOMIC_RELEASE);
+	pthread_join(thread, NULL);
+	EXPECT_EQ(0, t.ret);
+	EXPECT_EQ(ROUNDS, told);
+	EXPECT_EQ(0, again);
+}
+
 /* Races of the end with a waiter that comes at the same time. */
 TEST_F(wait, W2_the_end_races_with_the_waiter)
 {
