@@ -180,12 +180,10 @@ void filter_put(struct nlmsghdr *nlh, const struct filter *filter)
 
 /* ---- ops -------------------------------------------------------------------- */
 
-static void copy_string(char *to, size_t size, const struct nlattr *attr)
+static void copy_string(char *to, size_t size, const void *from, size_t len)
 {
-	size_t len = mnl_attr_get_payload_len(attr);
-
-	len = strnlen(mnl_attr_get_payload(attr), len < size ? len : size - 1);
-	memcpy(to, mnl_attr_get_payload(attr), len);
+	len = strnlen(from, len < size ? len : size - 1);
+	memcpy(to, from, len);
 	to[len] = '\0';
 }
 
@@ -217,42 +215,53 @@ static const struct field {
 #undef FIELD
 };
 
-static void parse_number(const struct nlattr *attr, uint64_t v, struct aop_info *info)
+static void parse_number(const struct field *field, const void *data, size_t len, void *to)
 {
-	uint16_t type = mnl_attr_get_type(attr);
-	void *to;
+	uint64_t v = 0;
 
-	if (type >= sizeof(fields) / sizeof(fields[0]))
+	if (len != sizeof(uint64_t) && len != sizeof(uint32_t))
 		return;
-	to = (char *)info + fields[type].offset;
-	if (fields[type].size == sizeof(uint64_t))
+	/* Little or big endian: a number of its own size. */
+	if (len == sizeof(uint64_t)) {
+		memcpy(&v, data, sizeof(uint64_t));
+	} else {
+		uint32_t half;
+
+		memcpy(&half, data, sizeof(half));
+		v = half;
+	}
+	to = (char *)to + field->offset;
+	if (field->size == sizeof(uint64_t))
 		*(uint64_t *)to = v;
-	else if (fields[type].size == sizeof(uint32_t))
+	else if (field->size == sizeof(uint32_t))
 		*(uint32_t *)to = v;
-	else if (fields[type].size)
+	else if (field->size)
 		*(uint8_t *)to = v;
 }
 
+/* A list of very many is mostly this: one look at each attribute's head. */
 void info_parse(const struct nlmsghdr *nlh, struct aop_info *info, uint64_t *event)
 {
 	const struct nlattr *attr;
+	const void *data;
+	uint16_t type;
 	size_t len;
 
 	memset(info, 0, sizeof(*info));
 	info->size = sizeof(*info);
 	*event = 0;
 	mnl_attr_for_each(attr, nlh, GENL_HDRLEN) {
-		len = mnl_attr_get_payload_len(attr);
-		if (mnl_attr_get_type(attr) == AOP_A_LABEL)
-			copy_string(info->label, sizeof(info->label), attr);
-		else if (mnl_attr_get_type(attr) == AOP_A_COMM)
-			copy_string(info->comm, sizeof(info->comm), attr);
-		else if (mnl_attr_get_type(attr) == AOP_A_EVENT)
-			*event = mnl_attr_get_u64(attr);
-		else if (len == sizeof(uint64_t))
-			parse_number(attr, mnl_attr_get_u64(attr), info);
-		else if (len == sizeof(uint32_t))
-			parse_number(attr, mnl_attr_get_u32(attr), info);
+		type = attr->nla_type & NLA_TYPE_MASK;
+		data = (const char *)attr + MNL_ATTR_HDRLEN;
+		len = attr->nla_len - MNL_ATTR_HDRLEN;
+		if (type == AOP_A_LABEL)
+			copy_string(info->label, sizeof(info->label), data, len);
+		else if (type == AOP_A_COMM)
+			copy_string(info->comm, sizeof(info->comm), data, len);
+		else if (type == AOP_A_EVENT && len == sizeof(*event))
+			memcpy(event, data, sizeof(*event));
+		else if (type < sizeof(fields) / sizeof(fields[0]))
+			parse_number(&fields[type], data, len, info);
 	}
 }
 

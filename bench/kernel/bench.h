@@ -80,4 +80,7 @@ contender_fn driver_eventfd, driver_watched, driver_held, driver_timed, driver_f
 contender_fn port_socket, port_socket_burst, port_pipe, port_mqueue, port_memory;
 contender_fn port_raw, port_raw_burst;
 
+/* netlink.c: seen from outside */
+contender_fn raw_list, lib_list, news_nobody, news_others, news_reader;
+
 #endif /* BENCH_H */

@@ -102,6 +102,15 @@ static const struct row rows[] = {
 		{ ALSO, "aop_done_at(), the clock read before", driver_timed, 200 },
 		{ ALSO, "aop_done() of an op that nobody holds", driver_freed, 200 },
 	} },
+	{ "list", "4096 ops listed by netlink, each", .who = {
+		{ RAW, "aop: the dump, received", raw_list, 4, 4096 },
+		{ LIB, "libaop: aop_monitor_list", lib_list, 4, 4096 },
+	} },
+	{ "news", "create, complete, release; who is told by netlink", .who = {
+		{ RAW, "aop: nobody listens", news_nobody, 2000 },
+		{ ALSO, "aop: one who asked for others' ops", news_others, 2000 },
+		{ ALSO, "aop: one who is told, and reads it", news_reader, 500 },
+	} },
 	{ "pingpong", "two processes, a round; who is woken runs at once", .goal = 0.90,
 	  .best = true, .who = PINGPONG },
 	{ "pingpong-batch", "the same; who is woken waits for the processor",

@@ -96,6 +96,7 @@ int  cmd_run(struct settings *s, int argc, char **argv);
 const char *duration_text(char *buf, uint64_t ns);	/* "1.5s", "3m07s"; at most 7 */
 int  parse_duration(const char *text, uint64_t *ns);	/* 0 or -EINVAL */
 int  parse_number(const char *text, uint64_t *n);	/* 0 or -EINVAL */
+void number_text(char *buf, uint64_t n);
 const char *rate_text(char *buf, double per_second);
 const char *error_name(int64_t error);			/* "EPIPE", or the number */
 int  parse_error(const char *text, int *error);		/* name or number; negative */
@@ -167,7 +168,10 @@ struct columns {
 int  columns_parse(struct columns *c, const char *text, bool sort);
 int  columns_compare(const struct columns *c, const struct op *a, const struct op *b,
 		     uint64_t now);
+/* Of two that differ, the lesser comes first; the same: columns_compare() decides. */
+uint64_t columns_key(const struct columns *c, const struct op *op, uint64_t now);
 const struct column *column_at(unsigned int i);		/* NULL at the end */
+bool column_is_state(const struct column *c);
 /* A bar of so many columns, into size bytes. */
 void bar_text(char *buf, size_t size, const struct op *op, unsigned int width);
 void bar_ascii(bool ascii);
@@ -197,8 +201,9 @@ void table_expire(struct table *t, uint64_t now, uint64_t done, uint64_t failed)
 long table_rows(struct table *t, const struct filter *f, const struct columns *sort,
 		uint64_t now, size_t from, size_t count, struct op ***rows);
 void cell_print(FILE *f, const char *text, unsigned int width, bool right, bool last);
-void table_print(FILE *f, struct op *const *rows, size_t n, const struct columns *c,
-		 uint64_t now, bool header, unsigned int width);
+/* 0 or -ENOMEM. */
+int  table_print(FILE *f, struct op *const *rows, size_t n, const struct columns *c,
+		 uint64_t now, bool header);
 
 /* ---- source.c --------------------------------------------------------------------- */
 

@@ -70,29 +70,54 @@ void bar_text(char *buf, size_t size, const struct op *op, unsigned int width)
 
 /* ---- as text ------------------------------------------------------------------------- */
 
-#define NUMBER_TEXT(name, format, type, value)						\
+/* Not printf(): a list of very many ops is mostly made of these. */
+static void copy_text(char *buf, size_t size, const char *text)
+{
+	size_t len = strnlen(text, size - 1);
+
+	memcpy(buf, text, len);
+	buf[len] = '\0';
+}
+
+#define NUMBER_TEXT(name, value)							\
 	static void name(char *buf, size_t size, const struct op *op, uint64_t now)	\
 	{										\
 		(void)now;								\
-		snprintf(buf, size, format, (type)(value));				\
+		(void)size;								\
+		number_text(buf, value);						\
 	}										\
 	struct op
 
-NUMBER_TEXT(text_id, "%llu", unsigned long long, op->id);
-NUMBER_TEXT(text_done, "%llu", unsigned long long, op->done);
-NUMBER_TEXT(text_uid, "%u", unsigned int, op->uid);
-NUMBER_TEXT(text_gid, "%u", unsigned int, op->gid);
-NUMBER_TEXT(text_mode, "%04o", unsigned int, op->mode);
-NUMBER_TEXT(text_watchers, "%u", unsigned int, op->watchers);
-NUMBER_TEXT(text_state, "%s", const char *, aop_state_name(op->state));
-NUMBER_TEXT(text_user, "%s", const char *, user_name(op->uid));
+NUMBER_TEXT(text_id, op->id);
+NUMBER_TEXT(text_done, op->done);
+NUMBER_TEXT(text_uid, op->uid);
+NUMBER_TEXT(text_gid, op->gid);
+NUMBER_TEXT(text_watchers, op->watchers);
+
+static void text_state(char *buf, size_t size, const struct op *op, uint64_t now)
+{
+	(void)now;
+	copy_text(buf, size, aop_state_name(op->state));
+}
+
+static void text_user(char *buf, size_t size, const struct op *op, uint64_t now)
+{
+	(void)now;
+	copy_text(buf, size, user_name(op->uid));
+}
+
+static void text_mode(char *buf, size_t size, const struct op *op, uint64_t now)
+{
+	(void)now;
+	snprintf(buf, size, "%04o", op->mode);
+}
 
 static void text_number_or_dash(char *buf, size_t size, uint64_t n)
 {
 	if (n)
-		snprintf(buf, size, "%llu", (unsigned long long)n);
+		number_text(buf, n);
 	else
-		snprintf(buf, size, "-");
+		copy_text(buf, size, "-");
 }
 
 static void text_pid(char *buf, size_t size, const struct op *op, uint64_t now)
@@ -119,7 +144,7 @@ static void text_members(char *buf, size_t size, const struct op *op, uint64_t n
 	if (op->members)
 		snprintf(buf, size, "%u/%u", op->need, op->members);
 	else
-		snprintf(buf, size, "-");
+		copy_text(buf, size, "-");
 }
 
 static void text_label(char *buf, size_t size, const struct op *op, uint64_t now)
@@ -172,14 +197,14 @@ static void text_rate(char *buf, size_t size, const struct op *op, uint64_t now)
 	char text[SIZE_TEXT];
 	double rate = rate_of(op, now);
 
-	snprintf(buf, size, "%s", rate > 0 ? rate_text(text, rate) : "-");
+	copy_text(buf, size, rate > 0 ? rate_text(text, rate) : "-");
 }
 
 static void text_duration(char *buf, size_t size, uint64_t ns)
 {
 	char text[SIZE_TEXT];
 
-	snprintf(buf, size, "%s", ns == NO_NUMBER ? "-" : duration_text(text, ns));
+	copy_text(buf, size, ns == NO_NUMBER ? "-" : duration_text(text, ns));
 }
 
 static uint64_t wait_of(const struct op *op, uint64_t now)
@@ -228,20 +253,20 @@ static void text_result(char *buf, size_t size, const struct op *op, uint64_t no
 {
 	(void)now;
 	if (!op_is_final(op))
-		snprintf(buf, size, "-");
+		copy_text(buf, size, "-");
 	else if (op->state == AOP_DONE)
 		snprintf(buf, size, "%lld", (long long)op->result);
 	else
-		snprintf(buf, size, "%s", error_name(op->result));
+		copy_text(buf, size, error_name(op->result));
 }
 
 static void text_reason(char *buf, size_t size, const struct op *op, uint64_t now)
 {
 	(void)now;
 	if (op->flags & AOP_F_ASKED || op->state == AOP_CANCELLED)
-		snprintf(buf, size, "%s", error_name(op->reason));
+		copy_text(buf, size, error_name(op->reason));
 	else
-		snprintf(buf, size, "-");
+		copy_text(buf, size, "-");
 }
 
 /* A letter for each flag. */
@@ -255,7 +280,7 @@ static void text_flags(char *buf, size_t size, const struct op *op, uint64_t now
 	for (i = 0; i < sizeof(letters) - 1; i++)
 		if (op->flags >> i & 1)
 			text[n++] = letters[i];
-	snprintf(buf, size, "%s", n ? text : "-");
+	copy_text(buf, size, n ? text : "-");
 }
 
 /* ---- as numbers ------------------------------------------------------------------------ */
@@ -431,6 +456,22 @@ int columns_parse(struct columns *c, const char *text, bool sort)
 		c->column[c->n++] = &all[i];
 	}
 	return 0;
+}
+
+bool column_is_state(const struct column *c)
+{
+	return c->text == text_state;
+}
+
+uint64_t columns_key(const struct columns *c, const struct op *op, uint64_t now)
+{
+	uint64_t n;
+
+	if (!c->n || !c->column[0]->number)
+		return 0;
+	n = c->column[0]->number(op, now);
+	/* What there is not comes last in both directions. */
+	return c->reverse[0] && n != NO_NUMBER ? NO_NUMBER - 1 - n : n;
 }
 
 int columns_compare(const struct columns *c, const struct op *a, const struct op *b,

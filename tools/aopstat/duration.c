@@ -26,32 +26,79 @@ static const struct {
 	{ "d", DAY },
 };
 
-/* Three digits: 1.23, 12.3, 123. */
-static const char *three(char *buf, double n, const char *unit)
+/* n is less than 10^digits: with leading zeros. */
+static char *add_digits(char *at, uint64_t n, unsigned int digits)
 {
-	snprintf(buf, SIZE_TEXT, "%.*f%s", n < 9.995 ? 2 : n < 99.95 ? 1 : 0, n, unit);
+	unsigned int i;
+
+	for (i = digits; i; i--, n /= 10)
+		at[i - 1] = '0' + n % 10;
+	return at + digits;
+}
+
+static char *add_number(char *at, uint64_t n)
+{
+	number_text(at, n);
+	return at + strlen(at);
+}
+
+/* Three digits: 1.23, 12.3, 123.  Not printf(): every row of a table has some of these. */
+static const char *three(char *buf, uint64_t ns, uint64_t unit, const char *name)
+{
+	uint64_t hundredths = (100 * ns + unit / 2) / unit;
+	char *at;
+
+	if (hundredths < 1000) {
+		at = add_number(buf, hundredths / 100);
+		*at++ = '.';
+		at = add_digits(at, hundredths % 100, 2);
+	} else if (20 * ns < 1999 * unit) {
+		hundredths = (10 * ns + unit / 2) / unit;
+		at = add_number(buf, hundredths / 10);
+		*at++ = '.';
+		at = add_digits(at, hundredths % 10, 1);
+	} else {
+		at = add_number(buf, (ns + unit / 2) / unit);
+	}
+	strcpy(at, name);
+	return buf;
+}
+
+static const char *two(char *buf, uint64_t n, char big, uint64_t rest, char small)
+{
+	char *at = add_number(buf, n);
+
+	*at++ = big;
+	at = add_digits(at, rest, 2);
+	*at++ = small;
+	*at = '\0';
 	return buf;
 }
 
 const char *duration_text(char *buf, uint64_t ns)
 {
-	unsigned long long n = ns;
+	char *at;
 
-	if (n < 1000)
-		snprintf(buf, SIZE_TEXT, "%lluns", n);
-	else if (n < 999500)
-		return three(buf, n / 1e3, "us");
-	else if (n < 999500000)
-		return three(buf, n / 1e6, "ms");
-	else if (n < MINUTE)
-		snprintf(buf, SIZE_TEXT, "%.1fs", n / 100000000 / 10.0);
-	else if (n < HOUR)
-		snprintf(buf, SIZE_TEXT, "%llum%02llus", n / MINUTE, n % MINUTE / NSEC_PER_SEC);
-	else if (n < DAY)
-		snprintf(buf, SIZE_TEXT, "%lluh%02llum", n / HOUR, n % HOUR / MINUTE);
-	else
-		snprintf(buf, SIZE_TEXT, "%llud%02lluh", n / DAY, n % DAY / HOUR);
-	return buf;
+	if (ns < 1000) {
+		strcpy(add_number(buf, ns), "ns");
+		return buf;
+	}
+	if (ns < 999500)
+		return three(buf, ns, 1000, "us");
+	if (ns < 999500000)
+		return three(buf, ns, 1000000, "ms");
+	if (ns < MINUTE) {
+		at = add_number(buf, ns / NSEC_PER_SEC);
+		*at++ = '.';
+		at = add_digits(at, ns / (NSEC_PER_SEC / 10) % 10, 1);
+		strcpy(at, "s");
+		return buf;
+	}
+	if (ns < HOUR)
+		return two(buf, ns / MINUTE, 'm', ns % MINUTE / NSEC_PER_SEC, 's');
+	if (ns < DAY)
+		return two(buf, ns / HOUR, 'h', ns % HOUR / MINUTE, 'm');
+	return two(buf, ns / DAY, 'd', ns % DAY / HOUR, 'h');
 }
 
 int parse_duration(const char *text, uint64_t *ns)

@@ -37,10 +37,12 @@ int cmd_list(struct settings *s, int argc, char **argv)
 		for (i = 0; i < n; i++)
 			json_print_op(stdout, rows[i], now);
 	else
-		table_print(stdout, rows, n, &columns, now, !s->no_header, 0);
+		ret = table_print(stdout, rows, n, &columns, now, !s->no_header);
+	if (ret)
+		ret = live_complain(ret);
 	if (t.lost)
 		complain("%llu events were lost", (unsigned long long)t.lost);
 	free(rows);
 	table_free(&t);
-	return EXIT_OK;
+	return ret;
 }

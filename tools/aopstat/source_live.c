@@ -17,6 +17,7 @@ struct live {
 	struct aop_monitor *monitor;
 	struct aop_filter filter;
 	uint64_t lost;
+	uint64_t now;			/* of this dispatch; asking again for each op costs more */
 	int said;			/* by fn: that it is enough, or an error */
 };
 
@@ -57,17 +58,24 @@ static void pass_on(struct live *l, const struct event *e)
 
 static void listed(void *data, const struct aop_info *info)
 {
-	struct event e = { .type = EVENT_OP, .time = aop_now() };
+	struct live *l = data;
+	struct event e;
 
+	e.type = EVENT_OP;
+	e.time = l->now;
+	e.lost = 0;
 	op_of_info(&e.op, info);
-	pass_on(data, &e);
+	pass_on(l, &e);
 }
 
 static void news(void *data, enum aop_news what, const struct aop_info *info)
 {
-	struct event e = { .time = aop_now() };
 	struct live *l = data;
+	struct event e;
 	uint64_t lost;
+
+	e.time = l->now;
+	e.lost = 0;
 
 	switch (what) {
 	case AOP_NEWS_READY:
@@ -92,6 +100,7 @@ static int live_dispatch(struct source *s)
 	struct event ready = { .type = EVENT_READY };
 	int ret;
 
+	l->now = aop_now();
 	if (s->mode == SNAPSHOT) {
 		ret = aop_monitor_list(&l->filter, listed, l);
 		ready.time = aop_now();

@@ -193,6 +193,12 @@ int table_event(struct table *t, const struct event *e)
 
 /* ---- sorting ----------------------------------------------------------------------------- */
 
+/* What is sorted: mostly the key alone decides, and it is worked out once. */
+struct row {
+	uint64_t key;
+	struct op *op;
+};
+
 struct order {
 	const struct columns *sort;
 	uint64_t now;
@@ -200,21 +206,24 @@ struct order {
 
 static int compare(const void *a, const void *b, void *arg)
 {
+	const struct row *x = a, *y = b;
 	const struct order *o = arg;
 
-	return columns_compare(o->sort, *(struct op *const *)a, *(struct op *const *)b, o->now);
+	if (x->key != y->key)
+		return x->key < y->key ? -1 : 1;
+	return columns_compare(o->sort, x->op, y->op, o->now);
 }
 
-static void swap(struct op **a, struct op **b)
+static void swap(struct row *a, struct row *b)
 {
-	struct op *t = *a;
+	struct row t = *a;
 
 	*a = *b;
 	*b = t;
 }
 
 /* Hoare's selection: what belongs before place k gets there. */
-static void partition_at(struct op **v, size_t n, size_t k, struct order *o)
+static void partition_at(struct row *v, size_t n, size_t k, struct order *o)
 {
 	size_t i, store;
 
@@ -244,7 +253,8 @@ long table_rows(struct table *t, const struct filter *f, const struct columns *s
 		uint64_t now, size_t from, size_t count, struct op ***rows)
 {
 	struct order o = { .sort = sort, .now = now };
-	struct op **v, *op;
+	struct row *v;
+	struct op *op;
 	size_t i, n = 0;
 
 	v = malloc((t->n + 1) * sizeof(*v));
@@ -254,7 +264,8 @@ long table_rows(struct table *t, const struct filter *f, const struct columns *s
 		for (op = t->hash[i]; op; op = op->next) {
 			if (!filter_match(f, op, now))
 				continue;
-			v[n++] = op;
+			v[n].key = columns_key(sort, op, now);
+			v[n++].op = op;
 		}
 	}
 	if (from > n)
@@ -264,7 +275,10 @@ long table_rows(struct table *t, const struct filter *f, const struct columns *s
 	partition_at(v, n, from, &o);
 	partition_at(v + from, n - from, count, &o);
 	qsort_r(v + from, count, sizeof(*v), compare, &o);
-	*rows = v;
+	/* In place: a pointer takes no more room than a row, and comes before it. */
+	*rows = (struct op **)v;
+	for (i = 0; i < n; i++)
+		(*rows)[i] = v[i].op;
 	return n;
 }
 
@@ -285,58 +299,118 @@ void cell_print(FILE *f, const char *text, unsigned int width, bool right, bool 
 	fputs(last ? "" : "  ", f);
 }
 
-/*
- * Columns are as wide as what is in them.  With a width, lines are cut to it.
- */
-void table_print(FILE *f, struct op *const *rows, size_t n, const struct columns *c,
-		 uint64_t now, bool header, unsigned int width)
-{
-	unsigned int widths[MAX_COLUMNS], i, left;
-	char text[COLUMN_TEXT], *cells = NULL, *cell;
-	size_t r, have, size;
-	FILE *keep;
+/* Texts of all cells, one behind the other, each with a 0; and how wide each is. */
+struct cells {
+	char *text;
+	size_t len, size;
+	uint16_t *wide;
+};
 
-	/* Making the text is most of the work: once for each cell. */
-	keep = open_memstream(&cells, &size);
-	if (!keep)
-		return;
+static int cells_add(struct cells *c, const struct column *col, const struct op *op, uint64_t now,
+		     bool wanted, uint16_t *wide)
+{
+	char *text = c->text;
+
+	if (c->size - c->len < COLUMN_TEXT) {
+		text = realloc(c->text, 2 * c->size + COLUMN_TEXT);
+		if (!text)
+			return -ENOMEM;
+		c->text = text;
+		c->size = 2 * c->size + COLUMN_TEXT;
+	}
+	text += c->len;
+	col->text(text, COLUMN_TEXT, op, now);
+	*wide = wanted ? columns_of(text) : 0;
+	c->len += strlen(text) + 1;
+	return 0;
+}
+
+/* Making the text is most of the work: once for each cell. */
+static int cells_make(struct cells *cells, struct op *const *rows, size_t n,
+		      const struct columns *c, uint64_t now, unsigned int *widths)
+{
+	uint16_t *wide;
+	unsigned int i;
+	size_t r;
+
+	*cells = (struct cells){ .wide = malloc((n * c->n + 1) * sizeof(*wide)) };
+	if (!cells->wide)
+		return -ENOMEM;
+	for (r = 0, wide = cells->wide; r < n; r++) {
+		for (i = 0; i < c->n; i++, wide++) {
+			/* Nobody sees how wide the last one is. */
+			if (cells_add(cells, c->column[i], rows[r], now,
+				      i < c->n - 1 || c->column[i]->right, wide))
+				return -ENOMEM;
+			if (*wide > widths[i])
+				widths[i] = *wide;
+		}
+	}
+	return 0;
+}
+
+static char *add(char *at, const char *text)
+{
+	size_t len = strlen(text);
+
+	memcpy(at, text, len);
+	return at + len;
+}
+
+static char *pad(char *at, unsigned int n)
+{
+	memset(at, ' ', n);
+	return at + n;
+}
+
+/* A line of it; returns the text of the next one. */
+static const char *print_row(FILE *f, const struct op *op, const struct columns *c,
+			     const unsigned int *widths, const char *cell, const uint16_t *wide)
+{
+	char line[MAX_COLUMNS * (2 * COLUMN_TEXT + 16)], *at = line;
+	unsigned int i;
+
+	for (i = 0; i < c->n; i++, cell += strlen(cell) + 1) {
+		bool last = i == c->n - 1, state = column_is_state(c->column[i]);
+		unsigned int space = widths[i] - wide[i];
+
+		if (state)
+			at = add(at, colour_of(op));
+		if (c->column[i]->right)
+			at = add(pad(at, space), cell);
+		else
+			at = pad(add(at, cell), last ? 0 : space);
+		at = pad(at, last ? 0 : 2);
+		if (state)
+			at = add(at, colour_end());
+	}
+	*at++ = '\n';
+	fwrite_unlocked(line, 1, at - line, f);
+	return cell;
+}
+
+/* Columns are as wide as what is in them. */
+int table_print(FILE *f, struct op *const *rows, size_t n, const struct columns *c,
+		uint64_t now, bool header)
+{
+	unsigned int widths[MAX_COLUMNS], i;
+	struct cells cells;
+	const char *cell;
+	size_t r;
+	int ret;
 
 	for (i = 0; i < c->n; i++)
 		widths[i] = header ? strlen(c->column[i]->header) : 1;
-	for (r = 0; r < n; r++) {
-		for (i = 0; i < c->n; i++) {
-			c->column[i]->text(text, sizeof(text), rows[r], now);
-			fwrite(text, 1, strlen(text) + 1, keep);
-			/* Nobody sees how wide the last one is. */
-			if (i == c->n - 1 && !c->column[i]->right)
-				continue;
-			have = columns_of(text);
-			if (have > widths[i])
-				widths[i] = have;
-		}
-	}
-	if (fclose(keep))
-		n = 0;
-	cell = cells;
-	for (i = 0; header && i < c->n; i++)
-		cell_print(f, c->column[i]->header, widths[i], c->column[i]->right, i == c->n - 1);
-	if (header)
-		fputc('\n', f);
-	for (r = 0; r < n; r++) {
-		left = width ? width : UINT32_MAX;
-		for (i = 0; i < c->n; i++) {
-			bool state = !strcmp(c->column[i]->name, "state");
-
-			strcpy(text, cell);
-			cell += strlen(cell) + 1;
-			cut(text, left);
-			fputs(state ? colour_of(rows[r]) : "", f);
-			cell_print(f, text, widths[i] < left ? widths[i] : left,
-				   c->column[i]->right, i == c->n - 1);
-			fputs(state ? colour_end() : "", f);
-			left -= widths[i] + 2 < left ? widths[i] + 2 : left;
-		}
+	ret = cells_make(&cells, rows, n, c, now, widths);
+	if (!ret && header) {
+		for (i = 0; i < c->n; i++)
+			cell_print(f, c->column[i]->header, widths[i], c->column[i]->right,
+				   i == c->n - 1);
 		fputc('\n', f);
 	}
-	free(cells);
+	for (r = 0, cell = cells.text; !ret && r < n; r++)
+		cell = print_row(f, rows[r], c, widths, cell, cells.wide + r * c->n);
+	free(cells.text);
+	free(cells.wide);
+	return ret;
 }

@@ -29,6 +29,17 @@ int parse_number(const char *text, uint64_t *n)
 	return errno || *end ? -EINVAL : 0;
 }
 
+void number_text(char *buf, uint64_t n)
+{
+	char digits[SIZE_TEXT], *at = digits + sizeof(digits);
+
+	*--at = '\0';
+	do
+		*--at = '0' + n % 10;
+	while (n /= 10);
+	memcpy(buf, at, digits + sizeof(digits) - at);
+}
+
 const char *rate_text(char *buf, double n)
 {
 	static const char units[] = " kMGTPE";

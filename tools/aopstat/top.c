@@ -39,8 +39,10 @@ static int print_frame(struct top *p)
 	       (unsigned long long)t->ended[AOP_CANCELLED], (unsigned long long)t->lost);
 	if (p->set->rows && (uint64_t)n > p->set->rows)
 		n = p->set->rows;
-	table_print(stdout, rows, n, &p->columns, now, !p->set->no_header, 0);
+	n = table_print(stdout, rows, n, &p->columns, now, !p->set->no_header);
 	free(rows);
+	if (n < 0)
+		return n;
 	if (fflush(stdout))
 		return -errno;
 	p->frames++;

@@ -40,7 +40,7 @@ static void print_change(const struct watch *w, const struct op *op, uint64_t no
 	print_time(w, now);
 	for (i = 0; i < w->columns.n; i++) {
 		const struct column *c = w->columns.column[i];
-		bool state = !strcmp(c->name, "state");
+		bool state = column_is_state(c);
 
 		c->text(text, sizeof(text), op, now);
 		fputs(state ? colour_of(op) : "", stdout);
