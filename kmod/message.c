@@ -36,15 +36,21 @@ static int put_u64_if(struct sk_buff *skb, int type, u64 value)
 	return value ? put_u64(skb, type, value) : 0;
 }
 
+static int put_u32_if(struct sk_buff *skb, int type, u32 value)
+{
+	return value ? nla_put_u32(skb, type, value) : 0;
+}
+
+/* A dump of very many is mostly made of attributes: those that say nothing are left out. */
 static int put_status(struct sk_buff *skb, const struct aop_status *st)
 {
 	return put_u64(skb, AOP_A_ID, st->id) ||
 	       nla_put_u32(skb, AOP_A_SEQ, st->seq) ||
 	       nla_put_u32(skb, AOP_A_STATE, st->state) ||
-	       nla_put_u32(skb, AOP_A_FLAGS, st->flags) ||
-	       nla_put_s32(skb, AOP_A_REASON, st->reason) ||
-	       nla_put_s64(skb, AOP_A_RESULT, st->result, AOP_A_PAD) ||
-	       put_u64(skb, AOP_A_DONE, st->done) ||
+	       put_u32_if(skb, AOP_A_FLAGS, st->flags) ||
+	       put_u32_if(skb, AOP_A_REASON, st->reason) ||
+	       put_u64_if(skb, AOP_A_RESULT, st->result) ||
+	       put_u64_if(skb, AOP_A_DONE, st->done) ||
 	       put_u64_if(skb, AOP_A_TOTAL, st->total) ||
 	       put_u64(skb, AOP_A_TIME, st->time);
 }

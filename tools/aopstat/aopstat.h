@@ -31,6 +31,7 @@
 #include "filter.h"
 #include "op.h"
 
+#define MAX_PARTS	1024		/* shown below one op */
 #define NSEC_PER_SEC	UINT64_C(1000000000)
 
 /* Exit statuses; the manual page explains them. */
@@ -122,10 +123,21 @@ int  close_output(FILE *f, const char *name);		/* 0 or enum status */
 
 struct json_object;
 
+/* What is written so far: names are ours, texts those of ops and errors, so it fits. */
+struct json_line {
+	char *at;
+	char text[32768];
+};
+
 const char *utf8_text(char *buf, size_t size, const char *s);
-struct json_object *json_of_op(const struct op *op, uint64_t now);
+void json_begin(struct json_line *l);
+void json_u64(struct json_line *l, const char *name, uint64_t n);
+void json_s64(struct json_line *l, const char *name, int64_t n);
+void json_string(struct json_line *l, const char *name, const char *text);
+void json_op(struct json_line *l, const struct op *op, uint64_t now);
+void json_numbers(struct json_line *l, const char *name, const uint64_t *n, size_t count);
+void json_end(struct json_line *l, FILE *f);
 int  json_to_op(struct json_object *o, struct op *op);	/* 0 or -EINVAL */
-void json_print(FILE *f, struct json_object *o);	/* a line; puts o */
 void json_print_op(FILE *f, const struct op *op, uint64_t now);
 struct event;
 void json_print_event(FILE *f, const struct event *e);

@@ -9,7 +9,6 @@
 
 #include "aopstat.h"
 
-#define MAX_PARTS	1024		/* shown below one op */
 #define MAX_LINES	1000		/* of a tree */
 
 /* ---- other ops -------------------------------------------------------------------- */

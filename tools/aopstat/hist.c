@@ -3,7 +3,6 @@
  * hist.c - how long ops took, by label
  */
 #include <errno.h>
-#include <json-c/json.h>
 #include <string.h>
 
 #include "aopstat.h"
@@ -48,21 +47,17 @@ static const double percents[] = { 50, 90, 99, 99.9 };
 static void print_json(const struct label *l)
 {
 	static const char *const names[] = { "p50_ns", "p90_ns", "p99_ns", "p999_ns" };
-	struct json_object *o = json_object_new_object();
-	char name[4 * AOP_LABEL_SIZE];
+	struct json_line line;
 	size_t i;
 
-	json_object_object_add(o, "label", json_object_new_string(utf8_text(name, sizeof(name),
-									    l->name)));
-	json_object_object_add(o, "count", json_object_new_uint64(histogram_count(l->times)));
-	json_object_object_add(o, "outliers",
-			       json_object_new_uint64(histogram_outliers(l->times)));
+	json_begin(&line);
+	json_string(&line, "label", l->name);
+	json_u64(&line, "count", histogram_count(l->times));
+	json_u64(&line, "outliers", histogram_outliers(l->times));
 	for (i = 0; i < 4; i++)
-		json_object_object_add(o, names[i],
-				       json_object_new_uint64(histogram_at(l->times,
-									   percents[i])));
-	json_object_object_add(o, "max_ns", json_object_new_uint64(histogram_max(l->times)));
-	json_print(stdout, o);
+		json_u64(&line, names[i], histogram_at(l->times, percents[i]));
+	json_u64(&line, "max_ns", histogram_max(l->times));
+	json_end(&line, stdout);
 }
 
 static void print_text(const struct label *l)

@@ -4,24 +4,23 @@
  */
 #include <aop/monitor.h>
 #include <errno.h>
-#include <json-c/json.h>
 #include <string.h>
 
 #include "aopstat.h"
 
 static void show_json(const struct lookup *l, const struct op *op, uint64_t now)
 {
-	struct json_object *o = json_of_op(op, now), *parts = json_object_new_array();
+	struct json_line line;
 	uint64_t *ids;
-	long i, n;
+	long n;
 
+	json_begin(&line);
+	json_op(&line, op, now);
 	n = lookup_parts(l, op, &ids);
-	for (i = 0; i < n; i++)
-		json_object_array_add(parts, json_object_new_uint64(ids[i]));
+	json_numbers(&line, "parts", ids, n < 0 ? 0 : n);
+	json_end(&line, stdout);
 	if (n >= 0)
 		free(ids);
-	json_object_object_add(o, "parts", parts);
-	json_print(stdout, o);
 }
 
 static int show(const struct settings *s, const struct lookup *l, const char *arg, uint64_t now)

@@ -299,15 +299,17 @@ void cell_print(FILE *f, const char *text, unsigned int width, bool right, bool 
 	fputs(last ? "" : "  ", f);
 }
 
-/* Texts of all cells, one behind the other, each with a 0; and how wide each is. */
+/* Texts of all cells, one behind the other; how long each is, and how wide. */
 struct cells {
 	char *text;
 	size_t len, size;
-	uint16_t *wide;
+	struct extent {
+		uint16_t len, wide;
+	} *extent;
 };
 
 static int cells_add(struct cells *c, const struct column *col, const struct op *op, uint64_t now,
-		     bool wanted, uint16_t *wide)
+		     bool wanted, struct extent *e)
 {
 	char *text = c->text;
 
@@ -320,8 +322,9 @@ static int cells_add(struct cells *c, const struct column *col, const struct op 
 	}
 	text += c->len;
 	col->text(text, COLUMN_TEXT, op, now);
-	*wide = wanted ? columns_of(text) : 0;
-	c->len += strlen(text) + 1;
+	e->len = strlen(text);
+	e->wide = wanted ? columns_of(text) : 0;
+	c->len += e->len;
 	return 0;
 }
 
@@ -329,30 +332,28 @@ static int cells_add(struct cells *c, const struct column *col, const struct op 
 static int cells_make(struct cells *cells, struct op *const *rows, size_t n,
 		      const struct columns *c, uint64_t now, unsigned int *widths)
 {
-	uint16_t *wide;
+	struct extent *e;
 	unsigned int i;
 	size_t r;
 
-	*cells = (struct cells){ .wide = malloc((n * c->n + 1) * sizeof(*wide)) };
-	if (!cells->wide)
+	*cells = (struct cells){ .extent = malloc((n * c->n + 1) * sizeof(*e)) };
+	if (!cells->extent)
 		return -ENOMEM;
-	for (r = 0, wide = cells->wide; r < n; r++) {
-		for (i = 0; i < c->n; i++, wide++) {
+	for (r = 0, e = cells->extent; r < n; r++) {
+		for (i = 0; i < c->n; i++, e++) {
 			/* Nobody sees how wide the last one is. */
 			if (cells_add(cells, c->column[i], rows[r], now,
-				      i < c->n - 1 || c->column[i]->right, wide))
+				      i < c->n - 1 || c->column[i]->right, e))
 				return -ENOMEM;
-			if (*wide > widths[i])
-				widths[i] = *wide;
+			if (e->wide > widths[i])
+				widths[i] = e->wide;
 		}
 	}
 	return 0;
 }
 
-static char *add(char *at, const char *text)
+static char *add(char *at, const char *text, size_t len)
 {
-	size_t len = strlen(text);
-
 	memcpy(at, text, len);
 	return at + len;
 }
@@ -365,24 +366,25 @@ static char *pad(char *at, unsigned int n)
 
 /* A line of it; returns the text of the next one. */
 static const char *print_row(FILE *f, const struct op *op, const struct columns *c,
-			     const unsigned int *widths, const char *cell, const uint16_t *wide)
+			     const unsigned int *widths, const char *cell, const struct extent *e)
 {
 	char line[MAX_COLUMNS * (2 * COLUMN_TEXT + 16)], *at = line;
 	unsigned int i;
 
-	for (i = 0; i < c->n; i++, cell += strlen(cell) + 1) {
+	for (i = 0; i < c->n; i++, e++) {
 		bool last = i == c->n - 1, state = column_is_state(c->column[i]);
-		unsigned int space = widths[i] - wide[i];
+		unsigned int space = widths[i] - e->wide;
 
 		if (state)
-			at = add(at, colour_of(op));
+			at = stpcpy(at, colour_of(op));
 		if (c->column[i]->right)
-			at = add(pad(at, space), cell);
-		else
-			at = pad(add(at, cell), last ? 0 : space);
-		at = pad(at, last ? 0 : 2);
+			at = pad(at, space);
+		at = add(at, cell, e->len);
+		cell += e->len;
+		if (!last)
+			at = pad(at, c->column[i]->right ? 2 : space + 2);
 		if (state)
-			at = add(at, colour_end());
+			at = stpcpy(at, colour_end());
 	}
 	*at++ = '\n';
 	fwrite_unlocked(line, 1, at - line, f);
@@ -409,8 +411,8 @@ int table_print(FILE *f, struct op *const *rows, size_t n, const struct columns 
 		fputc('\n', f);
 	}
 	for (r = 0, cell = cells.text; !ret && r < n; r++)
-		cell = print_row(f, rows[r], c, widths, cell, cells.wide + r * c->n);
+		cell = print_row(f, rows[r], c, widths, cell, cells.extent + r * c->n);
 	free(cells.text);
-	free(cells.wide);
+	free(cells.extent);
 	return ret;
 }
