@@ -88,6 +88,9 @@ struct aop_user {
 	kuid_t uid;
 	atomic_t handles;
 	unsigned int names;		/* names_lock */
+	unsigned int listeners;		/* these three: news.c, its news_lock */
+	unsigned int news;
+	u64 lost;
 };
 
 struct aop_user *aop_user_get(kuid_t uid);

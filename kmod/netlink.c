@@ -13,6 +13,7 @@
 #include "compat.h"
 #include "netlink.h"
 
+#define STRETCH			1024	/* ops looked at while a subscription is locked */
 #define DEFAULT_INTERVAL	(100 * NSEC_PER_MSEC)
 
 static const struct nla_policy get_policy[AOP_A_FILTER + 1] = {
@@ -144,7 +145,8 @@ static int get_done(struct netlink_callback *cb)
 	return 0;
 }
 
-static void fill(struct sk_buff *skb, struct netlink_callback *cb, struct dump *dump)
+/* True: there may be more to look at, and room for it. */
+static bool fill(struct sk_buff *skb, struct netlink_callback *cb, struct dump *dump)
 {
 	struct aop_message m = {
 		.portid = NETLINK_CB(cb->skb).portid,
@@ -154,34 +156,47 @@ static void fill(struct sk_buff *skb, struct netlink_callback *cb, struct dump *
 		.dump = cb,
 	};
 	u32 bucket = dump->bucket;
+	unsigned int nr = 0;
 	u64 id = dump->id;
 	struct aop *op;
-	int ret = 0;
+	int ret;
 
-	while (!ret && (op = aop_find_next(&bucket, &id))) {
+	while (nr++ < STRETCH) {
+		op = aop_find_next(&bucket, &id);
+		if (!op)
+			return false;
+		ret = 0;
 		if (aop_filter_match(&dump->filter, &dump->reader, op) &&
 		    aop_reader_may(&dump->reader, op))
 			ret = aop_message_put(skb, &dump->reader, op, &m);
 		aop_put(op);
-		if (!ret) {
-			dump->bucket = bucket;
-			dump->id = id;
-		}
+		if (ret)
+			return false;
+		dump->bucket = bucket;
+		dump->id = id;
 	}
+	return true;
 }
 
 static int get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 {
 	struct dump *dump = (struct dump *)cb->args[0];
-	/*
-	 * To a subscription nothing is sent meanwhile, so that a message which comes
-	 * after this one is never older.
-	 */
-	struct aop_sub *sub = aop_sub_lock(sock_net(skb->sk), NETLINK_CB(cb->skb).portid);
+	struct aop_sub *sub;
+	bool more;
 
-	cb->seq = aop_registry_version() ?: 1;
-	fill(skb, cb, dump);
-	aop_sub_unlock(sub);
+	do {
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		/*
+		 * To a subscription nothing is sent meanwhile, so that a message which
+		 * comes after this one is never older.  As long as the message is
+		 * empty nothing in it can be.
+		 */
+		sub = aop_sub_lock(sock_net(skb->sk), NETLINK_CB(cb->skb).portid);
+		cb->seq = aop_registry_version() ?: 1;
+		more = fill(skb, cb, dump);
+		aop_sub_unlock(sub);
+	} while (more && !skb->len);
 	return skb->len;
 }
 
@@ -295,6 +310,8 @@ static int subscribe_doit(struct sk_buff *skb, struct genl_info *info)
 				    interval ? nla_get_u64(interval) : DEFAULT_INTERVAL);
 		if (ret == -EDQUOT)
 			GENL_SET_ERR_MSG(info, "the user has too many subscriptions");
+		if (ret == -EUSERS)
+			GENL_SET_ERR_MSG(info, "all users together have too many subscriptions");
 	}
 	if (ret) {
 		aop_reader_exit(&reader);

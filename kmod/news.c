@@ -18,9 +18,14 @@
  * the one in which a dump that follows the subscription looks at the op, so the dump
  * shows it.
  *
+ * Nobody makes others pay: ops of which no subscription can be told, by its uid, are
+ * put on no list; each user has a share of the lists, and what is lost for want of room
+ * is lost to those who are told of that user's ops; a user has few subscriptions, and
+ * all users together not many; no section of subs_lock is long.
+ *
  * Locks: subs_lock, a mutex, protects subscriptions; only who holds it takes ops off
  * the lists.  news_lock, a leaf inside the home locks, interrupts off, protects both
- * lists and what says on which an op is.
+ * lists, what says on which an op is, and the counts of listeners and of what is lost.
  */
 #include <linux/module.h>
 #include <linux/netlink.h>
@@ -30,7 +35,6 @@
 #include "compat.h"
 #include "netlink.h"
 
-#define MAX_NEWS	131072		/* ops that wait, at the most: they use memory */
 #define MAX_SUBS	32		/* of one user */
 #define BATCH		512		/* ops in one section of subs_lock */
 #define MIN_INTERVAL	NSEC_PER_MSEC
@@ -44,6 +48,8 @@ enum { NEWS_NONE, NEWS_CHANGED, NEWS_PROGRESSED, NEWS_MARKER };
  * @portid: of the socket
  * @reader: who
  * @filter: which ops
+ * @about: the one user of whose ops it is told, with a reference; NULL: all users'
+ * @lost: count of what was lost of them, when it was last told
  * @interval: ns between news of progress
  * @due: when it may be told of progress again
  * @event: number of the last message, sent or lost
@@ -57,6 +63,8 @@ struct aop_sub {
 	u32 portid;
 	struct aop_reader reader;
 	struct aop_filter filter;
+	struct aop_user *about;
+	u64 lost;
 	u64 interval;
 	u64 due;
 	u64 event;
@@ -68,14 +76,24 @@ struct aop_sub {
 /* Not a static branch: any user may subscribe, and may not make us patch code for it. */
 bool aop_news_wanted __read_mostly;
 
+/* They use memory. */
+static unsigned int max_news = 131072;
+module_param(max_news, uint, 0644);
+MODULE_PARM_DESC(max_news, "changed operations of one user that wait to be told by netlink");
+
+static unsigned int max_subscriptions = 256;
+module_param(max_subscriptions, uint, 0644);
+MODULE_PARM_DESC(max_subscriptions, "netlink subscriptions of all users, but for CAP_SYS_RESOURCE");
+
 static DEFINE_MUTEX(subs_lock);
 static LIST_HEAD(subs);
+static unsigned int nr_subs;
 
 static DEFINE_SPINLOCK(news_lock);
 static LIST_HEAD(changed);
 static LIST_HEAD(progressed);
-static unsigned int nr_news;
-static u64 overflowed;		/* for how many ops there was no room */
+static unsigned int listeners;	/* to the ops of all users */
+static u64 lost;		/* changes of ops of any user, for want of room */
 
 static void changed_work(struct work_struct *work);
 static void progress_work(struct work_struct *work);
@@ -84,20 +102,28 @@ static DECLARE_DELAYED_WORK(progress_item, progress_work);
 
 /* ---- where ops change ---------------------------------------------------- */
 
+/* Of its user's ops, or of all?  Set before the dump, as aop_news_wanted is. */
+static bool anybody_listens(const struct aop *op)
+{
+	return READ_ONCE(listeners) || READ_ONCE(op->home->user->listeners);
+}
+
 /* Puts it on a list, and says whether that list was empty. */
 static bool put_on(struct aop *op, u8 kind)
 {
 	struct list_head *list = kind == NEWS_CHANGED ? &changed : &progressed;
+	struct aop_user *user = op->home->user;
 	bool first = list_empty(list);
 
 	if (op->news_kind != NEWS_NONE) {
 		list_move_tail(&op->news, list);
-	} else if (nr_news < MAX_NEWS) {
+	} else if (user->news < READ_ONCE(max_news)) {
 		aop_get(op);
-		nr_news++;
+		user->news++;
 		list_add_tail(&op->news, list);
 	} else {
-		overflowed++;
+		user->lost++;
+		lost++;
 		return true;
 	}
 	op->news_kind = kind;
@@ -115,6 +141,8 @@ void aop_news_changed(struct aop *op)
 	unsigned long flags;
 	bool first = false;
 
+	if (!anybody_listens(op))
+		return;
 	spin_lock_irqsave(&news_lock, flags);
 	if (op->news_kind != NEWS_CHANGED)
 		first = put_on(op, NEWS_CHANGED);
@@ -133,6 +161,8 @@ void aop_news_progressed(struct aop *op)
 {
 	unsigned long flags;
 
+	if (!anybody_listens(op))
+		return;
 	spin_lock_irqsave(&news_lock, flags);
 	if (op->news_kind != NEWS_CHANGED)
 		put_on(op, NEWS_PROGRESSED);
@@ -203,7 +233,7 @@ static void take_off(struct aop *op)
 {
 	list_del(&op->news);
 	op->news_kind = NEWS_NONE;
-	nr_news--;
+	op->home->user->news--;
 }
 
 static struct aop *next_changed(void)
@@ -218,18 +248,24 @@ static struct aop *next_changed(void)
 	return op;
 }
 
+/* How much was lost, for want of room, of what it is told; under news_lock. */
+static u64 lost_of(const struct aop_sub *sub)
+{
+	return sub->about ? sub->about->lost : lost;
+}
+
 static void send_all(void)
 {
 	struct aop_sub *sub;
-	u64 lost;
+	u64 more;
 
-	spin_lock_irq(&news_lock);
-	lost = overflowed;
-	overflowed = 0;
-	spin_unlock_irq(&news_lock);
 	list_for_each_entry(sub, &subs, node) {
-		sub->event += lost;
-		if (lost || sub->behind)
+		spin_lock_irq(&news_lock);
+		more = lost_of(sub) - sub->lost;
+		sub->lost += more;
+		spin_unlock_irq(&news_lock);
+		sub->event += more;
+		if (more || sub->behind)
 			tell_behind(sub);
 		send(sub);
 	}
@@ -300,19 +336,28 @@ static bool has_progress(struct aop_sub *sub, struct aop *end)
 	return ret;
 }
 
-/* The markers of those that were told all there was are behind the end. */
-static void tell_progress(struct aop_sub *sub, struct aop *end)
+/*
+ * True: that was all, and its marker is behind the end.  Otherwise the marker stays where
+ * it has got to, and the rest is for the next section.
+ */
+static bool tell_progress(struct aop_sub *sub, struct aop *end)
 {
+	unsigned int nr = 0;
 	struct aop *op;
 
-	while ((op = step(sub, end))) {
+	while (nr++ < BATCH) {
+		op = step(sub, end);
+		if (!op) {
+			spin_lock_irq(&news_lock);
+			list_move(&sub->marker.news, &end->news);
+			spin_unlock_irq(&news_lock);
+			return true;
+		}
 		tell(sub, op);
 		aop_put(op);
 		cond_resched();
 	}
-	spin_lock_irq(&news_lock);
-	list_move(&sub->marker.news, &end->news);
-	spin_unlock_irq(&news_lock);
+	return false;
 }
 
 static void progress_work(struct work_struct *work)
@@ -328,15 +373,15 @@ static void progress_work(struct work_struct *work)
 	list_add_tail(&end.news, &progressed);
 	spin_unlock_irq(&news_lock);
 	list_for_each_entry(sub, &subs, node)
-		if (sub->due <= now && has_progress(sub, &end)) {
-			tell_progress(sub, &end);
+		if (sub->due <= now && has_progress(sub, &end) && tell_progress(sub, &end))
 			sub->due = now + sub->interval;
-		}
 	spin_lock_irq(&news_lock);
 	list_del(&end.news);
 	spin_unlock_irq(&news_lock);
-	while ((op = next_told()))
+	while ((op = next_told())) {
 		aop_put(op);
+		cond_resched();
+	}
 	send_all();
 	list_for_each_entry(sub, &subs, node) {
 		least = min(least, sub->interval);
@@ -364,14 +409,43 @@ static struct aop_sub *find(const struct net *net, u32 portid, bool closed)
 	return NULL;
 }
 
-static bool too_many(const struct aop_reader *reader)
+static int may_have_another(const struct aop_reader *reader)
 {
 	struct aop_sub *sub;
 	unsigned int nr = 0;
 
 	list_for_each_entry(sub, &subs, node)
 		nr += uid_eq(sub->reader.opener->euid, reader->opener->euid);
-	return nr >= MAX_SUBS;
+	if (nr >= MAX_SUBS)
+		return -EDQUOT;
+	return nr_subs < READ_ONCE(max_subscriptions) || capable(CAP_SYS_RESOURCE) ? 0 : -EUSERS;
+}
+
+/* From now on it is told of one user's ops, or, with NULL, of all users'. */
+static void listen_to(struct aop_sub *sub, struct aop_user *about)
+{
+	spin_lock_irq(&news_lock);
+	if (about)
+		about->listeners++;
+	else
+		listeners++;
+	sub->about = about;
+	sub->lost = lost_of(sub);
+	spin_unlock_irq(&news_lock);
+}
+
+static void listen_no_more(struct aop_sub *sub)
+{
+	struct aop_user *about = sub->about;
+
+	spin_lock_irq(&news_lock);
+	if (about)
+		about->listeners--;
+	else
+		listeners--;
+	spin_unlock_irq(&news_lock);
+	if (about)
+		aop_user_put(about);
 }
 
 static struct aop_sub *begin(struct net *net, u32 portid)
@@ -390,11 +464,29 @@ static struct aop_sub *begin(struct net *net, u32 portid)
 	sub->portid = portid;
 	sub->marker.news_kind = NEWS_MARKER;
 	list_add_tail(&sub->node, &subs);
+	nr_subs++;
 	spin_lock_irq(&news_lock);
 	list_add_tail(&sub->marker.news, &progressed);
 	spin_unlock_irq(&news_lock);
 	WRITE_ONCE(aop_news_wanted, true);
 	return sub;
+}
+
+/* A new one, or the one that the socket has, without what is to be replaced. */
+static struct aop_sub *renew(struct net *net, u32 portid, const struct aop_reader *reader)
+{
+	struct aop_sub *sub = find(net, portid, false);
+	int ret;
+
+	if (sub) {
+		listen_no_more(sub);
+		aop_reader_exit(&sub->reader);
+		return sub;
+	}
+	ret = may_have_another(reader);
+	if (ret)
+		return ERR_PTR(ret);
+	return begin(net, portid) ?: ERR_PTR(-ENOMEM);
 }
 
 /**
@@ -406,33 +498,35 @@ static struct aop_sub *begin(struct net *net, u32 portid)
  * @interval: ns between news of progress
  *
  * Context: may sleep.
- * Return: 0; -EDQUOT when the user has too many; -ENOMEM.
+ * Return: 0; -EDQUOT when the user has too many; -EUSERS when all users together have,
+ * and the caller has no CAP_SYS_RESOURCE; -ENOMEM.
  */
 int aop_subscribe(struct net *net, u32 portid, struct aop_reader *reader,
 		  const struct aop_filter *filter, u64 interval)
 {
+	struct aop_user *about = NULL;
 	struct aop_sub *sub;
-	int ret = 0;
 
+	if (filter->has_uid) {
+		about = aop_user_get(filter->uid);
+		if (!about)
+			return -ENOMEM;
+	}
 	mutex_lock(&subs_lock);
-	sub = find(net, portid, false);
-	if (sub)
-		aop_reader_exit(&sub->reader);
-	else if (too_many(reader))
-		ret = -EDQUOT;
-	else
-		sub = begin(net, portid);
-	if (sub) {
+	sub = renew(net, portid, reader);
+	if (!IS_ERR(sub)) {
 		sub->reader = *reader;
 		sub->filter = *filter;
 		sub->interval = clamp_t(u64, interval, MIN_INTERVAL, S64_MAX / 2);
 		sub->due = 0;
+		listen_to(sub, about);
+		about = NULL;
 		mod_delayed_work(aop_wq, &progress_item, 0);
-	} else if (!ret) {
-		ret = -ENOMEM;
 	}
 	mutex_unlock(&subs_lock);
-	return ret;
+	if (about)
+		aop_user_put(about);
+	return PTR_ERR_OR_ZERO(sub);
 }
 
 static int unsubscribe(struct net *net, u32 portid, bool closed)
@@ -443,6 +537,8 @@ static int unsubscribe(struct net *net, u32 portid, bool closed)
 	sub = find(net, portid, closed);
 	if (sub) {
 		list_del(&sub->node);
+		nr_subs--;
+		listen_no_more(sub);
 		spin_lock_irq(&news_lock);
 		list_del(&sub->marker.news);
 		spin_unlock_irq(&news_lock);

@@ -432,9 +432,9 @@ static int begin(struct aop_monitor *m, uint32_t buffer)
  * Blocks until the kernel has answered.  Not a signal handler.
  *
  * Return: 0; -ENODEV: the module is not loaded; -EPERM: without AOP_FILTER_UID one must
- * be privileged (CAP_SYS_ADMIN); -EDQUOT: the user has too many monitors; -EINVAL,
- * -E2BIG: bad options or filter; -ENAMETOOLONG: the filter's label; -EMFILE, -ENFILE,
- * -ENOMEM.
+ * be privileged (CAP_SYS_ADMIN); -EDQUOT: the user has too many monitors, -EUSERS: all
+ * users together have; -EINVAL, -E2BIG: bad options or filter; -ENAMETOOLONG: the
+ * filter's label; -EMFILE, -ENFILE, -ENOMEM.
  */
 int aop_monitor_open(struct aop_monitor **m, const struct aop_monitor_opts *opts,
 		     aop_monitor_fn *fn, void *data)

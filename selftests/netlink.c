@@ -3,122 +3,12 @@
  * The netlink family as the kernel's: who sees what (K7), in which namespace, and what
  * malformed messages are answered.
  */
-#include <libmnl/libmnl.h>
-#include <linux/aop_netlink.h>
-#include <linux/genetlink.h>
+#include <sys/prctl.h>
 
-#include <aop/monitor.h>
-
+#include "nl.h"
 #include "perm.h"
 
 #define ROUNDS	400
-
-struct nl {
-	struct mnl_socket *sock;
-	uint16_t family;
-	uint32_t seq;
-	char buf[16384];
-	char message[256];		/* of the extended ack */
-	int nr;				/* messages about ops */
-};
-
-static struct nlmsghdr *request(struct nl *nl, char *buf, uint16_t type, uint8_t cmd,
-				uint16_t flags)
-{
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
-	struct genlmsghdr *genl;
-
-	nlh->nlmsg_type = type;
-	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | flags;
-	nlh->nlmsg_seq = ++nl->seq;
-	genl = mnl_nlmsg_put_extra_header(nlh, sizeof(*genl));
-	genl->cmd = cmd;
-	genl->version = 1;
-	return nlh;
-}
-
-static void take_message(struct nl *nl, const struct nlmsghdr *nlh)
-{
-	const struct nlmsgerr *err = mnl_nlmsg_get_payload(nlh);
-	unsigned int offset = sizeof(*err);
-	const struct nlattr *attr;
-
-	nl->message[0] = 0;
-	if (!(nlh->nlmsg_flags & NLM_F_ACK_TLVS))
-		return;
-	if (!(nlh->nlmsg_flags & NLM_F_CAPPED))
-		offset += mnl_nlmsg_get_payload_len(&err->msg);
-	mnl_attr_for_each(attr, nlh, offset)
-		if (mnl_attr_get_type(attr) == NLMSGERR_ATTR_MSG)
-			snprintf(nl->message, sizeof(nl->message), "%s", mnl_attr_get_str(attr));
-}
-
-/* Send, and read until it is answered. */
-static int talk(struct nl *nl, const struct nlmsghdr *req)
-{
-	const uint32_t seq = req->nlmsg_seq;
-	const struct nlmsghdr *nlh;
-	int len, err;
-
-	nl->nr = 0;
-	if (mnl_socket_sendto(nl->sock, req, req->nlmsg_len) < 0)
-		return -errno;
-	for (;;) {
-		len = mnl_socket_recvfrom(nl->sock, nl->buf, sizeof(nl->buf));
-		if (len < 0)
-			return -errno;
-		for (nlh = (void *)nl->buf; mnl_nlmsg_ok(nlh, len);
-		     nlh = mnl_nlmsg_next(nlh, &len)) {
-			if (nlh->nlmsg_seq != seq)
-				continue;
-			if (nlh->nlmsg_type == NLMSG_ERROR || nlh->nlmsg_type == NLMSG_DONE) {
-				memcpy(&err, mnl_nlmsg_get_payload(nlh), sizeof(err));
-				if (nlh->nlmsg_type == NLMSG_ERROR)
-					take_message(nl, nlh);
-				return err < 0 ? err : 0;
-			}
-			if (nlh->nlmsg_type == GENL_ID_CTRL) {
-				const struct nlattr *attr;
-
-				mnl_attr_for_each(attr, nlh, GENL_HDRLEN)
-					if (mnl_attr_get_type(attr) == CTRL_ATTR_FAMILY_ID)
-						nl->family = mnl_attr_get_u16(attr);
-			}
-			nl->nr++;
-		}
-	}
-}
-
-static int nl_open(struct nl *nl)
-{
-	struct nlmsghdr *nlh;
-	char buf[256];
-	int one = 1;
-
-	memset(nl, 0, sizeof(*nl));
-	nl->sock = mnl_socket_open2(NETLINK_GENERIC, SOCK_CLOEXEC);
-	if (!nl->sock || mnl_socket_bind(nl->sock, 0, MNL_SOCKET_AUTOPID) < 0 ||
-	    mnl_socket_setsockopt(nl->sock, NETLINK_EXT_ACK, &one, sizeof(one)) < 0)
-		return -errno;
-	nlh = request(nl, buf, GENL_ID_CTRL, CTRL_CMD_GETFAMILY, 0);
-	mnl_attr_put_strz(nlh, CTRL_ATTR_FAMILY_NAME, AOP_FAMILY_NAME);
-	return talk(nl, nlh);
-}
-
-static int list_all(struct nl *nl)
-{
-	char buf[256];
-	int ret = talk(nl, request(nl, buf, nl->family, AOP_CMD_GET, NLM_F_DUMP));
-
-	return ret ? ret : nl->nr;
-}
-
-static int subscribe_all(struct nl *nl)
-{
-	char buf[256];
-
-	return talk(nl, request(nl, buf, nl->family, AOP_CMD_SUBSCRIBE, 0));
-}
 
 FIXTURE(netlink) {
 	struct abi_ctx c;
@@ -347,6 +237,144 @@ TEST_F(netlink, K7_network_namespaces)
 	/* The first event is of what happens here. */
 	ASSERT_NE(0, create(&self->c, 0600));
 	EXPECT_EQ(2, list_all(&self->nl));
+}
+
+/* ---- user and process namespaces ------------------------------------------------------------- */
+
+static bool write_file(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "we");
+
+	if (!f)
+		return false;
+	fputs(text, f);
+	return !fclose(f);
+}
+
+/* User 1000 is root of a user namespace, and its child the first process of a pid namespace. */
+static pid_t enter_namespaces(void)
+{
+	/* So that /proc/self is one's own. */
+	if (!become(1000, 1000, 0) || prctl(PR_SET_DUMPABLE, 1) ||
+	    unshare(CLONE_NEWUSER | CLONE_NEWPID) || !write_file("/proc/self/setgroups", "deny") ||
+	    !write_file("/proc/self/uid_map", "0 1000 1") ||
+	    !write_file("/proc/self/gid_map", "0 1000 1"))
+		return -1;
+	return fork();
+}
+
+static void first_listed(void *data, const struct aop_info *info)
+{
+	struct aop_info *first = data;
+
+	if (!first->st.id)
+		*first = *info;
+}
+
+/* In the namespaces; @outer is an op of the real root that all may look at. */
+static void look_from_inside(struct __test_metadata *_metadata, struct shared *s, uint64_t outer)
+{
+	struct aop_filter f = { .size = sizeof(f), .flags = AOP_FILTER_UID };
+	struct aop_info info = { .size = sizeof(info) };
+	struct nlmsghdr *nlh;
+	struct nlattr *nest;
+	struct abi_ctx own;
+	char buf[256];
+	struct nl nl;
+
+	ASSERT_EQ(0, abi_open(&own, 64));
+	s->one = create(&own, 0644);
+	ASSERT_NE(0, s->one);
+	ASSERT_EQ(0, aop_monitor_get(s->one, &info));
+	EXPECT_EQ(0, info.uid);
+	EXPECT_EQ(0, info.gid);
+	EXPECT_EQ(1, info.pid);
+	/* Of who has no number here: the overflow uid, and no pid. */
+	ASSERT_EQ(0, aop_monitor_get(outer, &info));
+	EXPECT_EQ(65534, info.uid);
+	EXPECT_EQ(65534, info.gid);
+	EXPECT_EQ(0, info.pid);
+	/* So in filters. */
+	memset(&info, 0, sizeof(info));
+	EXPECT_EQ(1, aop_monitor_list(&f, first_listed, &info));
+	EXPECT_EQ(s->one, info.st.id);
+	f.flags = 0;
+	f.pid = 1;
+	memset(&info, 0, sizeof(info));
+	EXPECT_EQ(1, aop_monitor_list(&f, first_listed, &info));
+	EXPECT_EQ(s->one, info.st.id);
+	f.flags = AOP_FILTER_UID;
+	f.pid = 0;
+	f.uid = 5;
+	EXPECT_EQ(-EINVAL, aop_monitor_list(&f, first_listed, &info));
+
+	ASSERT_EQ(0, nl_open(&nl));
+	EXPECT_EQ(2, list_all(&nl));
+	/* Root here is not root of the network namespace. */
+	EXPECT_EQ(-EPERM, subscribe_all(&nl));
+	nlh = request(&nl, buf, nl.family, AOP_CMD_SUBSCRIBE, 0);
+	nest = mnl_attr_nest_start(nlh, AOP_A_FILTER);
+	mnl_attr_put_u32(nlh, AOP_A_FILTER_UID, 5);
+	mnl_attr_nest_end(nlh, nest);
+	EXPECT_EQ(-EINVAL, talk(&nl, nlh));
+	EXPECT_NE(NULL, strstr(nl.message, "user namespace"));
+	/* The other may be looked at, not cancelled. */
+	nlh = request(&nl, buf, nl.family, AOP_CMD_CANCEL, 0);
+	mnl_attr_put_u64(nlh, AOP_A_ID, outer);
+	EXPECT_EQ(-EACCES, talk(&nl, nlh));
+	EXPECT_TRUE(nl.message[0]);
+	mnl_socket_close(nl.sock);
+
+	/* In a network namespace of one's own one is, and sees what is there. */
+	ASSERT_EQ(0, unshare(CLONE_NEWNET));
+	ASSERT_EQ(0, nl_open(&nl));
+	EXPECT_EQ(0, subscribe_all(&nl));
+	EXPECT_EQ(0, list_all(&nl));
+	EXPECT_EQ(-ENOENT, aop_monitor_get(s->one, &info));
+	mnl_socket_close(nl.sock);
+}
+
+/* K7: ids are those of the reader's namespaces, and so are rights. */
+TEST_F(netlink, K7_user_and_pid_namespaces)
+{
+	uint64_t outer = create(&self->c, 0644);
+	int up[2], down[2], status;
+	struct shared *s = self->s;
+	char b;
+
+	ASSERT_NE(0, outer);
+	ASSERT_EQ(0, pipe(up));
+	ASSERT_EQ(0, pipe(down));
+	s->one = 0;
+	IN_CHILD() {
+		pid_t inner;
+
+		close(up[0]);
+		close(down[1]);
+		inner = enter_namespaces();
+		ASSERT_GE(inner, 0);
+		if (!inner) {
+			look_from_inside(_metadata, s, outer);
+			b = write(up[1], "x", 1);
+			/* The op lives until the others have looked at it. */
+			b = read(down[0], &b, 1);
+			_exit(_metadata->exit_code == KSFT_PASS ? 0 : 1);
+		}
+		s->told = inner;
+		ASSERT_EQ(inner, waitpid(inner, &status, 0));
+		EXPECT_EQ(0, status);
+	} else {
+		struct aop_info info = { .size = sizeof(info) };
+
+		close(up[1]);
+		close(down[0]);
+		EXPECT_EQ(1, read(up[0], &b, 1));
+		EXPECT_EQ(0, aop_monitor_get(s->one, &info));
+		EXPECT_EQ(1000, info.uid);
+		EXPECT_EQ(1000, info.gid);
+		EXPECT_EQ(s->told, info.pid);
+		close(down[1]);
+	}
 }
 
 TEST_HARNESS_MAIN
