@@ -208,21 +208,28 @@ void dispatch_run(struct watch *w)
  * callbacks do.  Any thread, several at once, and from inside a callback;
  * not from a signal handler.
  *
- * At most the budget of aop_ctx_open() is handled.  The descriptor of aop_ctx_fd()
- * stays readable while more is there; who waits for it edge-triggered dispatches
- * until this returns 0.
+ * At most the budget of aop_ctx_open() is handled, unless a loop on io_uring has the
+ * context too: it sleeps until the ring was empty and is so no more, so nothing is left.
+ * The descriptor of aop_ctx_fd() stays readable while more is there; who waits for it
+ * edge-triggered dispatches until this returns 0.
  *
  * Return: the number of ops that were looked at; 0 when there were none; -EIO for a
  * context that was inherited by a fork.
  */
 int aop_ctx_dispatch(struct aop_ctx *ctx)
 {
+	uint32_t edges = atomic_load_explicit(&ctx->edges, memory_order_relaxed);
+
+	return dispatch_some(ctx, unlikely(edges) ? UINT32_MAX : ctx->budget);
+}
+
+int dispatch_some(struct aop_ctx *ctx, uint32_t budget)
+{
 	struct reap reap;
 	uint32_t index[BATCH];
 	uint32_t head, i, n, nr = 0;
 
-	head = atomic_load_explicit(&ctx->head, memory_order_relaxed);
-	if (__atomic_load_n(&ctx->ring->tail, __ATOMIC_RELAXED) == head)
+	if (!ctx_queued(ctx))
 		return ctx->dead ? -EIO : 0;
 
 	reap.up = reaping;
@@ -230,7 +237,7 @@ int aop_ctx_dispatch(struct aop_ctx *ctx)
 	reap.nr = 0;
 	reaping = &reap;
 	lock_take(&ctx->home.lock);
-	while (nr < ctx->budget) {
+	while (nr < budget) {
 		head = atomic_load_explicit(&ctx->head, memory_order_relaxed);
 		/* Pairs with the kernel's store of tail: the places are written. */
 		n = __atomic_load_n(&ctx->ring->tail, __ATOMIC_ACQUIRE) - head;
@@ -238,8 +245,8 @@ int aop_ctx_dispatch(struct aop_ctx *ctx)
 			break;
 		if (n > BATCH)
 			n = BATCH;
-		if (n > ctx->budget - nr)
-			n = ctx->budget - nr;
+		if (n > budget - nr)
+			n = budget - nr;
 		for (i = 0; i < n; i++)
 			index[i] = __atomic_load_n(&ctx->ring->places[(head + i) & ctx->ring->mask],
 						   __ATOMIC_RELAXED);

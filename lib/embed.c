@@ -11,6 +11,18 @@
 #include <unistd.h>
 
 #include "loop.h"
+#include "shared.h"
+
+/* A budget has left something in a context, and no more is heard of that. */
+static bool contexts_left(const struct aop_loop *l)
+{
+	const struct loop_ctx *c;
+
+	for (c = l->engine->edges ? l->contexts : NULL; c; c = c->next)
+		if (ctx_queued(c->ctx))
+			return true;
+	return false;
+}
 
 /**
  * aop_loop_next() - when a foreign loop has to dispatch at the latest
@@ -26,7 +38,7 @@ int64_t aop_loop_next(struct aop_loop *l)
 {
 	enum loop_queue q;
 
-	if (l->wheel.due.first)
+	if (l->wheel.due.first || contexts_left(l))
 		return l->wheel.base;
 	for (q = 0; q < LOOP_QUEUES; q++)
 		if (l->queue[q].first != WORK_END)
@@ -38,7 +50,8 @@ int64_t aop_loop_next(struct aop_loop *l)
 void embed_arrange(struct aop_loop *l)
 {
 	l->poke = false;
-	if (loop_has_work(l) || l->wheel.due.first || l->queue[LOOP_IDLE].first != WORK_END) {
+	if (loop_has_work(l) || l->wheel.due.first || l->queue[LOOP_IDLE].first != WORK_END ||
+	    contexts_left(l)) {
 		work_ring(l);
 		return;
 	}

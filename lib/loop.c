@@ -123,7 +123,7 @@ static int dispatch_contexts(struct aop_loop *l)
 
 	for (c = l->contexts; c; c = next) {
 		then = c->next;
-		ret = aop_ctx_dispatch(c->ctx);
+		ret = dispatch_some(c->ctx, c->ctx->budget);
 		/* A callback may have removed it: the rest has its turn next time. */
 		for (next = l->contexts; next && next != then; next = next->next)
 			;
@@ -327,7 +327,10 @@ void loop_remove_source(struct aop_loop *l, struct source *s)
 
 static void context_ready(struct source *s)
 {
-	aop_ctx_dispatch(container_of(s, struct loop_ctx, source)->ctx);
+	struct aop_ctx *ctx = container_of(s, struct loop_ctx, source)->ctx;
+
+	/* What this leaves, dispatch_contexts() takes before the thread sleeps. */
+	dispatch_some(ctx, ctx->budget);
 }
 
 /**
@@ -356,8 +359,12 @@ int aop_loop_add(struct aop_loop *l, struct aop_ctx *ctx)
 	c->ctx = ctx;
 	c->source.fd = aop_ctx_fd(ctx);
 	c->source.ready = context_ready;
+	c->source.drained = true;
+	/* Before the ring may be found empty: others who dispatch leave it so. */
+	atomic_fetch_add(&ctx->edges, l->engine->edges);
 	ret = loop_add_source(l, &c->source);
 	if (ret < 0) {
+		atomic_fetch_sub(&ctx->edges, l->engine->edges);
 		free(c);
 		return ret;
 	}
@@ -387,6 +394,7 @@ int aop_loop_remove(struct aop_loop *l, struct aop_ctx *ctx)
 		return -ENOENT;
 	*p = c->next;
 	loop_remove_source(l, &c->source);
+	atomic_fetch_sub(&ctx->edges, l->engine->edges);
 	free(c);
 	return 0;
 }

@@ -45,6 +45,7 @@ struct source {
 	void (*ready)(struct source *s);
 	int fd;
 	bool edge;			/* nobody reads it: once for each time it is written */
+	bool drained;			/* nothing of it is left when the thread sleeps */
 	bool on;			/* engine */
 	uint64_t number;		/* engine */
 };
@@ -144,6 +145,7 @@ struct engine {
 	void (*returned)(struct aop_loop *l, struct io *io, int64_t result);
 	/* Submit what was begun. */
 	void (*flush)(struct aop_loop *l);
+	bool edges;			/* a drained source is heard of when it fills, only */
 };
 
 extern const struct engine engine_epoll;

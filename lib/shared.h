@@ -23,6 +23,7 @@ struct aop_ctx {
 	bool dead;			/* inherited by a fork: nothing works any more */
 	uint32_t stride;
 	uint32_t budget;
+	_Atomic uint32_t edges;		/* loops that hear only when the ring was empty */
 	_Atomic uint32_t head;		/* as published; home.lock to change it */
 	_Atomic uint32_t *head_page;
 	const struct aop_ring *ring;
@@ -43,6 +44,17 @@ static inline const struct aop_status *ctx_slot(const struct aop_ctx *ctx, uint6
 /* ---- ctx.c ------------------------------------------------------------------- */
 
 int ctx_bury(struct aop_ctx *ctx, const struct aop_status *gone, bool readable);
+
+/* ---- dispatch.c ------------------------------------------------------------- */
+
+int dispatch_some(struct aop_ctx *ctx, uint32_t budget);
+
+/* Is something queued, as far as is seen without the lock? */
+static inline bool ctx_queued(const struct aop_ctx *ctx)
+{
+	return __atomic_load_n(&ctx->ring->tail, __ATOMIC_RELAXED) !=
+	       atomic_load_explicit(&ctx->head, memory_order_relaxed);
+}
 
 /* ---- kernel.c: calls, and what ties an op to a handle --------------------- */
 

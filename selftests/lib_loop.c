@@ -119,6 +119,88 @@ TEST_F(loop, in_a_foreign_loop)
 	aop_unwatch(&self->s.w);
 }
 
+/* ---- budgets ---- */
+
+struct few {
+	struct aop_ctx *ctx;		/* takes one op in a dispatch */
+	struct aop op[8], twin[8];
+	struct seen s[8];
+};
+
+static int few_open(struct few *f, struct aop_ctx *far)
+{
+	struct aop_ctx_opts o = { .size = sizeof(o), .budget = 1 };
+	int i, ret = aop_ctx_open(&f->ctx, &o);
+
+	for (i = 0; i < 8 && !ret; i++) {
+		memset(&f->s[i], 0, sizeof(f->s[i]));
+		ret = aop_init(&f->op[i], far) ?:
+		      lib_twin(&f->twin[i], f->ctx, &f->op[i], AOP_MAY_LOOK) ?:
+		      aop_watch(&f->twin[i], &f->s[i].w, see, NULL, AOP_INLINE);
+	}
+	return ret;
+}
+
+static int few_finals(const struct few *f)
+{
+	int i, n = 0;
+
+	for (i = 0; i < 8; i++)
+		n += f->s[i].finals;
+	return n;
+}
+
+static void few_close(struct few *f)
+{
+	int i;
+
+	for (i = 0; i < 8; i++)
+		aop_unwatch(&f->s[i].w);
+	aop_ctx_close(f->ctx);
+}
+
+/* io_uring tells the loop that the ring fills: whoever dispatches besides leaves nothing. */
+TEST_F(loop, others_leave_nothing_that_the_loop_would_not_hear_of)
+{
+	bool uring = variant->flags & AOP_URING;
+	struct few f;
+	int i;
+
+	ASSERT_EQ(0, few_open(&f, self->far));
+	ASSERT_EQ(0, aop_loop_add(self->loop, f.ctx));
+	for (i = 0; i < 4; i++)
+		aop_done(aop_owner(&f.op[i]), 0);
+	EXPECT_EQ(uring ? 4 : 1, aop_ctx_dispatch(f.ctx));
+	EXPECT_EQ(uring ? 4 : 1, few_finals(&f));
+	while (few_finals(&f) < 4)
+		ASSERT_LE(0, aop_loop_run(self->loop, AOP_RUN_ONCE));
+	ASSERT_EQ(0, aop_loop_remove(self->loop, f.ctx));
+	for (i = 4; i < 8; i++)
+		aop_done(aop_owner(&f.op[i]), 0);
+	EXPECT_EQ(1, aop_ctx_dispatch(f.ctx));
+	few_close(&f);
+}
+
+/* What the budget leaves is announced again to who waits for the loop's descriptor. */
+TEST_F(loop, a_budget_in_a_foreign_loop)
+{
+	struct pollfd p = { .fd = aop_loop_fd(self->loop), .events = POLLIN };
+	struct few f;
+	int i;
+
+	ASSERT_LE(0, p.fd);
+	ASSERT_EQ(0, few_open(&f, self->far));
+	ASSERT_EQ(0, aop_loop_add(self->loop, f.ctx));
+	for (i = 0; i < 8; i++)
+		aop_done(aop_owner(&f.op[i]), 0);
+	while (few_finals(&f) < 8) {
+		ASSERT_EQ(1, poll(&p, 1, -1));
+		ASSERT_LE(0, aop_loop_dispatch(self->loop));
+	}
+	ASSERT_EQ(0, aop_loop_remove(self->loop, f.ctx));
+	few_close(&f);
+}
+
 /* ---- tasks ---- */
 
 struct waiter {

@@ -83,4 +83,9 @@ contender_fn port_raw, port_raw_burst;
 /* netlink.c: seen from outside */
 contender_fn raw_list, lib_list, news_nobody, news_others, news_reader;
 
+/* uring.c */
+contender_fn uring_poll, uring_multishot, uring_wait, uring_signal;
+contender_fn uring_poll_burst, uring_multishot_burst, uring_wait_burst, uring_signal_burst;
+contender_fn loop_epoll, loop_uring;
+
 #endif /* BENCH_H */

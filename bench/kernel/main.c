@@ -111,6 +111,22 @@ static const struct row rows[] = {
 		{ ALSO, "aop: one who asked for others' ops", news_others, 2000 },
 		{ ALSO, "aop: one who is told, and reads it", news_reader, 500 },
 	} },
+	{ "uring", "one event, by io_uring", .who = {
+		{ ALSO, "epoll: signal, epoll_wait, take", raw_event, 5000 },
+		{ ALSO, "poll of the context, armed each time", uring_poll, 2000 },
+		{ ALSO, "multishot poll of the context", uring_multishot, 2000 },
+		{ ALSO, "a command that waits for the op", uring_wait, 2000 },
+		{ ALSO, "multishot; a command signals", uring_signal, 2000 },
+		{ ALSO, "libaop: progress, a turn of a loop, epoll", loop_epoll, 2000 },
+		{ ALSO, "libaop: the same, io_uring", loop_uring, 2000 },
+	} },
+	{ "uring-burst", "64 events, by io_uring", .who = {
+		{ ALSO, "epoll: one signal call, epoll_wait, take", raw_burst, 200 },
+		{ ALSO, "poll of the context, armed each time", uring_poll_burst, 200 },
+		{ ALSO, "multishot poll of the context", uring_multishot_burst, 200 },
+		{ ALSO, "64 commands that wait", uring_wait_burst, 50 },
+		{ ALSO, "multishot; a command signals", uring_signal_burst, 200 },
+	} },
 	{ "pingpong", "two processes, a round; who is woken runs at once", .goal = 0.90,
 	  .best = true, .who = PINGPONG },
 	{ "pingpong-batch", "the same; who is woken waits for the processor",
@@ -175,6 +191,8 @@ static double count_one(const struct row *r, const struct contender *c, struct b
 	usleep(500000);
 	*b = (struct bench) { .n = c->n, .per = c->per ?: 1, .batch = r->batch };
 	c->fn(b);
+	if (b->pass == PASS_NONE && !r->memory)
+		return 0;	/* this kernel has it not */
 	n = (double)b->n * b->per;
 	if (r->memory)
 		return b->bytes / n;
@@ -206,7 +224,8 @@ static void print_row(const struct row *r)
 		printf("%s: %s%s%s\n", r->name, r->title, r->best ? "; against the best, " : "",
 		       r->best ? peer->name : "");
 	for (i = 0, c = r->who; c->fn; c++, i++)
-		print_one(r, c, &b[i], each[i], peer, peer_each);
+		if (each[i])
+			print_one(r, c, &b[i], each[i], peer, peer_each);
 	fflush(stdout);
 }
 
