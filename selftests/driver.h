@@ -47,6 +47,7 @@ struct seen {
 	int calls;
 	uint32_t seq;
 	uint32_t word;
+	uint32_t repeats;
 };
 
 static inline struct seen seen(int dev, uint32_t index)
@@ -54,7 +55,7 @@ static inline struct seen seen(int dev, uint32_t index)
 	struct selftest_call c = { .what = SELFTEST_WATCH_SEEN, .index = index };
 
 	call(dev, &c);
-	return (struct seen) { c.value, c.total, c.mask };
+	return (struct seen) { c.value, c.total, c.mask, c.flags };
 }
 
 static inline struct seen until_seen(int dev, uint32_t index, int calls)

@@ -5,6 +5,8 @@
  */
 #include "driver.h"
 
+#include <sys/eventfd.h>
+
 #define MODULE	"test/aop_selftest"
 
 FIXTURE(driver) {
@@ -437,6 +439,55 @@ TEST_F(driver, K1_K5_M6_unloading_a_driver_that_forgot_its_ops)
 	EXPECT_EQ(1, warnings(kmsg));
 	close(p.fd);
 	close(kmsg);
+}
+
+static void *read_one(void *arg)
+{
+	struct aop_status st = { 0 };
+
+	if (read(*(int *)arg, &st, sizeof(st)) != sizeof(st))
+		return NULL;
+	return (void *)(intptr_t)-st.result;
+}
+
+/* Open, waited for in each way, and imported: by way of an eventfd, as all imports. */
+TEST_F(driver, K1_K5_unloading_with_ops_open_waited_for_and_imported)
+{
+	struct aop_ioc_eventfd ex = { .size = sizeof(ex), .mask = AOP_EV_FINAL };
+	struct aop_ioc_import im = { .size = sizeof(im) };
+	int fd = driver_op(self->dev, 0, SELFTEST_RUNNING);
+	int efd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	struct waiter t;
+	pthread_t reader;
+	void *result;
+	uint64_t h;
+
+	ASSERT_EQ(0, abi_attach_fd(&self->c, fd, 0, 0, AOP_EV_FINAL, &h));
+	ex.handle = h;
+	ex.fd = efd;
+	ASSERT_EQ(0, abi_ioctl(self->c.fd, AOP_IOC_EVENTFD, &ex));
+	im.fd = efd;
+	ASSERT_EQ(0, abi_ioctl(self->c.fd, AOP_IOC_IMPORT, &im));
+	ASSERT_EQ(0, waiter_sleep(&t, &self->c, h, AOP_EV_FINAL, 0));
+	ASSERT_EQ(0, pthread_create(&reader, NULL, read_one, &fd));
+	/* aop itself cannot go while a driver uses it, whether or not there are ops. */
+	EXPECT_EQ(-EWOULDBLOCK, unload());
+	EXPECT_EQ(-EWOULDBLOCK, driver_unload(MODULE));
+	EXPECT_EQ(0, drive(self->dev, 0, SELFTEST_FORGET, 0));
+	close(self->dev);
+	self->dev = -1;
+	EXPECT_EQ(AOP_RUNNING, abi_state(&self->c, im.handle));
+	EXPECT_EQ(0, driver_unload(MODULE));
+	EXPECT_EQ(0, waiter_join(&t));
+	EXPECT_OWNER_DEAD(&self->c, h);
+	pthread_join(reader, &result);
+	EXPECT_EQ(EOWNERDEAD, (intptr_t)result);
+	EXPECT_EQ(AOP_EV_FINAL, abi_wait_one(&self->c, im.handle, AOP_EV_FINAL, 0));
+	EXPECT_ENDED(&self->c, im.handle, AOP_DONE, 0);
+	/* They are still there, and so is aop. */
+	EXPECT_EQ(-EWOULDBLOCK, unload());
+	close(fd);
+	close(efd);
 }
 
 TEST_F(driver, K1_unloading_a_driver_whose_ops_are_still_held)

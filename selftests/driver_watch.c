@@ -77,6 +77,38 @@ TEST_F(driver, W5_changes_merge_and_the_last_one_is_told_once)
 	EXPECT_EQ(s.calls, seen(self->dev, 0).calls);
 }
 
+/*
+ * The work item of one change may begin when the next is just being made, and is then
+ * queued again for that, which it finds already: it must not tell it twice.  Many handles
+ * make a batch of changes long, so that it begins in the midst of one.
+ */
+TEST_F(driver, W5_no_change_is_told_twice)
+{
+	static struct aop_signal_entry s[512];
+	unsigned int i, k, nr;
+	struct seen now;
+
+	for (i = 0; i < 50; i++)
+		ASSERT_NE(0, abi_again(&self->c, self->h, &self->c, AOP_MAY_LOOK, 0));
+	ASSERT_EQ(0, driver_watch(self->dev, 0, self->fd, AOP_EV_CHANGE, 0));
+	for (i = 0; i < 200; i++) {
+		nr = 32 * (1 + i % 16);
+		for (k = 0; k < nr; k++)
+			s[k] = (struct aop_signal_entry) {
+				.handle = self->h, .what = AOP_SIGNAL_PROGRESS, .value = k,
+			};
+		ASSERT_EQ(nr, abi_batch(self->c.fd, AOP_IOC_SIGNAL, s, sizeof(s[0]), nr));
+		do {
+			now = seen(self->dev, 0);
+		} while (now.seq != seq_of(&self->c, self->h) && !sched_yield());
+	}
+	EXPECT_EQ(0, drive(self->dev, 0, SELFTEST_UNWATCH, 0));
+	now = seen(self->dev, 0);
+	TH_LOG("%d calls", now.calls);
+	EXPECT_EQ(0, now.repeats);
+	EXPECT_EQ(0, abi_done(&self->c, self->h, 0));
+}
+
 TEST_F(driver, W5_a_mask_and_what_holds_already)
 {
 	ASSERT_EQ(0, driver_watch(self->dev, 0, self->fd, AOP_EV_FINAL, 0));

@@ -389,4 +389,38 @@ TEST_F(import, K1_K9_killed_and_unloaded)
 	ASSERT_EQ(0, load());
 }
 
+static void *fire_on(void *arg)
+{
+	int *fd = arg, efd;
+
+	while ((efd = __atomic_load_n(fd, __ATOMIC_ACQUIRE)) >= 0) {
+		fire(efd, 1);
+		take(efd);
+	}
+	return NULL;
+}
+
+/* A source goes on firing while the last import of it goes, and the module behind it. */
+TEST_F(import, K1_fires_while_the_module_goes)
+{
+	int fd = self->efd, i, k;
+	pthread_t t;
+
+	if (!module_file())
+		SKIP(return, "no AOP_KO: which file to load?");
+	ASSERT_EQ(0, pthread_create(&t, NULL, fire_on, &fd));
+	for (i = 0; i < 12; i++) {
+		for (k = 0; k < 200; k++)
+			ASSERT_NE(0, import(&self->c, self->efd, 0));
+		abi_close(&self->c);
+		while (unload() == -EWOULDBLOCK)
+			sched_yield();
+		ASSERT_EQ(0, load());
+		while (abi_open(&self->c, 256))
+			sched_yield();
+	}
+	__atomic_store_n(&fd, -1, __ATOMIC_RELEASE);
+	pthread_join(t, NULL);
+}
+
 TEST_HARNESS_MAIN

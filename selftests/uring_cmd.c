@@ -283,6 +283,75 @@ TEST_F(uring, W7_async_cancel)
 	EXPECT_TRUE(nothing(&self->ring));
 }
 
+/* ---- memory that changes ------------------------------------------------------- */
+
+struct flipper {
+	struct io_uring_sqe *sqe;	/* NULL: the end */
+	uint64_t good, bad;		/* its second word of the command */
+	pthread_t thread;
+};
+
+static void *flip(void *arg)
+{
+	struct flipper *f = arg;
+	struct io_uring_sqe *sqe;
+	uint64_t *words;
+
+	while ((sqe = __atomic_load_n(&f->sqe, __ATOMIC_ACQUIRE))) {
+		words = (uint64_t *)((char *)sqe + offsetof(struct io_uring_sqe, addr3));
+		__atomic_store_n(&words[1], f->bad, __ATOMIC_RELAXED);
+		__atomic_store_n(&words[1], f->good, __ATOMIC_RELAXED);
+	}
+	return NULL;
+}
+
+/*
+ * Another thread writes into the request while it is looked at: what was checked is
+ * what is used.  Every answer is that of one of the two, and there at once.
+ */
+TEST_F(uring, K7_a_request_that_changes_meanwhile)
+{
+	struct aop_uring_wait wait = { .mask = AOP_EV_FINAL }, wrong = { .mask = 1u << 31 };
+	static struct aop_signal_entry s[AOP_MAX_ENTRIES + 1];
+	struct aop_uring_batch batch = { abi_u64(s), sizeof(s[0]), 1 }, many = batch;
+	int i, k, ret, good[2] = { 0 }, bad[2] = { 0 };
+	uint64_t data;
+
+	if (!self->commands)
+		SKIP(return, "this kernel cannot cancel commands");
+	ASSERT_EQ(0, abi_done(&self->c, self->handle, 0));
+	wait.handle = self->handle;
+	many.nr = AOP_MAX_ENTRIES + 1;
+	for (k = 0; k < 2; k++) {
+		struct flipper f;
+
+		memcpy(&f.good, k ? (char *)&batch + 8 : (char *)&wait + 8, 8);
+		memcpy(&f.bad, k ? (char *)&many + 8 : (char *)&wrong + 8, 8);
+		f.sqe = &self->ring.sq.sqes[0];
+		ASSERT_EQ(0, pthread_create(&f.thread, NULL, flip, &f));
+		/* Until both have been seen: it may take a while until the two threads overlap. */
+		for (i = 0; i < 1000 || !good[k] || !bad[k]; i++) {
+			struct io_uring_sqe *sqe;
+
+			if (k)
+				sqe = prepare(&self->ring, self->c.fd, AOP_URING_SIGNAL, &batch, 1);
+			else
+				sqe = prepare(&self->ring, self->c.fd, AOP_URING_WAIT, &wait, 1);
+			__atomic_store_n(&f.sqe, sqe, __ATOMIC_RELEASE);
+			ASSERT_EQ(1, io_uring_submit(&self->ring));
+			ASSERT_FALSE(nothing(&self->ring));
+			ret = reap(&self->ring, &data);
+			EXPECT_TRUE(ret == -EINVAL || ret == (k ? 1 : AOP_EV_FINAL))
+				TH_LOG("%d", ret);
+			good[k] += ret > 0;
+			bad[k] += ret < 0;
+		}
+		__atomic_store_n(&f.sqe, NULL, __ATOMIC_RELEASE);
+		pthread_join(f.thread, NULL);
+		TH_LOG("%d were good, %d bad", good[k], bad[k]);
+	}
+}
+
 /* ---- what is refused ------------------------------------------------------------ */
 
 TEST_F(uring, K7_bad_waits)

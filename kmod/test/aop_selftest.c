@@ -47,6 +47,7 @@ struct seen {
 	u32 flags;
 	u32 word;
 	u32 seq;
+	u32 repeats;
 	atomic_t calls;
 };
 
@@ -231,6 +232,8 @@ static void watched_changed(struct aop_watch *watch, const struct aop_status *st
 	struct seen *s = w->seen;
 
 	WARN_ON_ONCE(!in_task() || irqs_disabled());
+	if (atomic_read(&s->calls) && s->seq == status->seq)
+		WRITE_ONCE(s->repeats, s->repeats + 1);
 	WRITE_ONCE(s->word, status->word);
 	WRITE_ONCE(s->seq, status->seq);
 	if (s->flags & SELFTEST_ONCE) {
@@ -342,6 +345,7 @@ static void look(struct tester *t, struct selftest_call *c)
 		c->value = atomic_read(&s->calls);
 		c->total = READ_ONCE(s->seq);
 		c->mask = READ_ONCE(s->word);
+		c->flags = READ_ONCE(s->repeats);
 	}
 }
 

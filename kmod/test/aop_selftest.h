@@ -27,7 +27,9 @@ enum selftest_what {
 	SELFTEST_OWNER_SEEN,	/* out: value: cancels, total: releases, mask: the last why */
 	SELFTEST_WATCH,		/* index: fd, or aop_fd and value: handle; mask, flags */
 	SELFTEST_UNWATCH,	/* index */
-	SELFTEST_WATCH_SEEN,	/* out: value: calls, total: newest seq, mask: its word */
+	SELFTEST_WATCH_SEEN,	/* out: value: calls, total: newest seq, mask: its word,
+				 * flags: how many told what the one before had told
+				 */
 	SELFTEST_WAIT,		/* fd, mask, value: until */
 	SELFTEST_CANCEL,	/* fd, value: reason */
 	SELFTEST_GATE,		/* value: what waits at the gate may go on, or must wait */
