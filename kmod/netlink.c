@@ -260,15 +260,13 @@ static int cancel_doit(struct sk_buff *skb, struct genl_info *info)
 
 /* ---- subscribe ----------------------------------------------------------- */
 
-static int answer_subscribe(struct genl_info *info)
+/* @skb: for the answer, with room for it. */
+static int answer_subscribe(struct genl_info *info, struct sk_buff *skb)
 {
-	struct sk_buff *skb = genlmsg_new(nla_total_size_64bit(sizeof(u64)), GFP_KERNEL);
 	struct aop_sub *sub;
 	void *header;
 	int ret;
 
-	if (!skb)
-		return -ENOMEM;
 	/* Sent before the lock is dropped: all later events come after it. */
 	sub = aop_sub_lock(genl_info_net(info), info->snd_portid);
 	header = genlmsg_put_reply(skb, info, &aop_family, 0, AOP_CMD_SUBSCRIBE);
@@ -297,8 +295,13 @@ static int subscribe_doit(struct sk_buff *skb, struct genl_info *info)
 	struct net *net = genl_info_net(info);
 	struct aop_filter filter;
 	struct aop_reader reader;
+	struct sk_buff *answer;
 	int ret;
 
+	/* Who is told that it failed must not have a subscription. */
+	answer = genlmsg_new(nla_total_size_64bit(sizeof(u64)), GFP_KERNEL);
+	if (!answer)
+		return -ENOMEM;
 	aop_reader_init(&reader, skb);
 	ret = aop_filter_parse(&filter, info->attrs[AOP_A_FILTER], &reader, info->extack);
 	if (!ret && !filter.has_uid && !may_see_all(skb, net)) {
@@ -315,9 +318,10 @@ static int subscribe_doit(struct sk_buff *skb, struct genl_info *info)
 	}
 	if (ret) {
 		aop_reader_exit(&reader);
+		nlmsg_free(answer);
 		return ret;
 	}
-	return answer_subscribe(info);
+	return answer_subscribe(info, answer);
 }
 
 static int unsubscribe_doit(struct sk_buff *skb, struct genl_info *info)

@@ -423,7 +423,9 @@ static long selftest_ioctl(struct file *file, unsigned int cmd, unsigned long ar
 		ret = locked_call(t, &c);
 		mutex_unlock(&t->lock);
 	}
-	if (copy_to_user((void __user *)arg, &c, sizeof(c)))
+	/* Fault injection must not make a call that had its effect look as if it had none. */
+	if (!access_ok((void __user *)arg, sizeof(c)) ||
+	    raw_copy_to_user((void __user *)arg, &c, sizeof(c)))
 		return -EFAULT;
 	return ret;
 }
