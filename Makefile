@@ -121,6 +121,32 @@ check-kcsan: ## all tests on a kernel with KCSAN; builds that first
 	@scripts/deps
 	@KERNELS="$(KERNEL:%-kcsan=%)-kcsan" TESTS="$(TESTS)" GUEST=only selftests/check
 
+# SEED and COUNT: what the fuzzer begins with, and how many programs it tries.
+SEED ?= 1
+COUNT ?= 20000
+# How long that may take.
+LIMIT ?= 36000
+
+fuzz: guest-deps ## the fuzzer on the debug kernel for long: SEED=, COUNT=
+	@$(MAKE) --no-print-directory modules KERNEL=$(KERNEL:%-debug=%)-debug
+	@$(MAKE) --no-print-directory selftests
+	@selftests/vm/run -k $(KERNEL:%-debug=%)-debug -n fuzz -d -t $(LIMIT) -m aop -- build/selftests/fuzz -s $(SEED) -n $(COUNT) -o
+
+fuzz-coverage: guest-deps ## the same, and which lines of kmod/ it reached
+	@$(MAKE) --no-print-directory selftests
+	@KERNEL=$(KERNEL:%-debug=%)-debug selftests/fuzz/coverage -t $(LIMIT) build/selftests/fuzz -s $(SEED) -n $(COUNT) -o
+
+# Steps of the stress program.
+SOAK ?= 30000000
+SOAK_DEBUG ?= 1000000
+
+soak: guest-deps ## the stress program for hours: SOAK= steps, then SOAK_DEBUG= under KASAN and lockdep, owners killed throughout
+	@$(MAKE) --no-print-directory modules KERNEL=$(KERNEL:%-debug=%)
+	@$(MAKE) --no-print-directory modules KERNEL=$(KERNEL:%-debug=%)-debug
+	@$(MAKE) --no-print-directory selftests
+	@selftests/vm/run -k $(KERNEL:%-debug=%) -n soak -t $(LIMIT) -m aop -- selftests/soak $(SOAK) $(SEED)
+	@selftests/vm/run -k $(KERNEL:%-debug=%)-debug -n soak -t $(LIMIT) -m aop -- selftests/soak $(SOAK_DEBUG) $(SEED)
+
 man: ## a man page for each function of libaop, build/man/*.3, out of the comments at their definitions
 	@scripts/man build/man
 
@@ -149,6 +175,7 @@ modules_install: modules ## the module, below DESTDIR/lib/modules
 clean: ## remove build/ (kernels stay in the cache)
 	rm -rf build
 
-.PHONY: all help deps guest-deps modules lib tools selftests demo demo-aopstat vm check check-native lint behaviours bench bench-native bench-loop \
+.PHONY: all help deps guest-deps modules lib tools selftests demo demo-aopstat vm check check-native check-debug check-kcsan fuzz fuzz-coverage soak \
+	lint behaviours bench bench-native bench-loop \
 	install \
 	modules_install clean

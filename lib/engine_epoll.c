@@ -76,6 +76,12 @@ static struct file *file_of(struct epoll *e, int fd)
 	return e->pages[page] ? e->pages[page] + ((uint32_t)fd & (PAGE - 1)) : NULL;
 }
 
+/* The one of a descriptor that is there already. */
+static struct file *known_file(struct epoll *e, int fd)
+{
+	return &e->pages[(uint32_t)fd >> PAGE_BITS][(uint32_t)fd & (PAGE - 1)];
+}
+
 static struct line *line_of(struct file *f, const struct io *io)
 {
 	if (io->kind == IO_READY)
@@ -256,7 +262,7 @@ static void epoll_begin(struct aop_loop *l, struct io *io)
 
 static void epoll_cancel(struct aop_loop *l, struct io *io)
 {
-	struct file *f = file_of(of(l), io->fd);
+	struct file *f = known_file(of(l), io->fd);
 
 	/* An event that is armed may come: it finds nobody. */
 	if (!offload_cancel(io) && line_remove(line_of(f, io), io))
@@ -311,7 +317,7 @@ static int tell(struct line *line, uint32_t events)
 
 static int file_ready(struct aop_loop *l, int fd, uint32_t events)
 {
-	struct file *f = file_of(of(l), fd);
+	struct file *f = known_file(of(l), fd);
 	struct io *io;
 	int n;
 

@@ -313,7 +313,8 @@ static long call_create(struct world *w)
 static long call_create_extra(struct world *w)
 {
 	struct aop_create_entry e = {
-		.mode = 0600, .label = abi_u64("of little use"), .deadline = LATE, .parent = w->other_id,
+		.mode = 0600, .label = abi_u64("of little use"), .deadline = LATE,
+		.parent = w->other_id,
 	};
 
 	return create(w, &e);
@@ -516,7 +517,8 @@ static long call_odd_wait(struct world *w)
 		struct aop_ioc_wait w;
 		uint64_t more;
 	} wait = { .w = {
-		.size = sizeof(wait), .entries = abi_u64(&e), .entry_size = sizeof(e), .nr = 1, .need = 1,
+		.size = sizeof(wait), .entries = abi_u64(&e), .entry_size = sizeof(e), .nr = 1,
+		.need = 1,
 		.signals = abi_u64(&s), .signal_size = sizeof(s), .nr_signals = 1,
 	} };
 

@@ -50,22 +50,33 @@ static struct abi_ctx *ctx(struct self *s, uint16_t a)
 	return &s->w->ctx[a % CTXS];
 }
 
-/* Handles know no context: one of another is as good as a wrong one. */
-static uint64_t handle(struct self *s, uint16_t a)
+static unsigned int among(unsigned int made, unsigned int places)
 {
-	uint64_t h = s->w->handle[a % HANDLES];
+	return made < places ? made ? made : 1 : places;
+}
+
+/* Mostly one of the context that it is for. */
+static uint64_t handle(struct self *s, uint16_t c, uint16_t a)
+{
+	unsigned int of = a >> 8 == 7 ? a % CTXS : c % CTXS;
+	uint64_t h = s->w->handle[of][a % among(s->w->handles[of], HANDLES)];
 
 	return a >> 12 == 15 ? h ^ 1ULL << (a >> 6 & 63) : h;
 }
 
 static uint64_t id(struct self *s, uint16_t a)
 {
-	return s->w->id[a % IDS];
+	return s->w->id[a % among(s->w->ids, IDS)];
 }
 
 static int opfd(struct self *s, uint16_t a)
 {
-	return s->w->opfd[a % FDS];
+	return s->w->opfd[a % among(s->w->opfds, FDS)];
+}
+
+static int event(struct self *s, uint16_t a)
+{
+	return s->w->event[a % among(s->w->events, FDS)];
 }
 
 /* What a waiter for changes would have seen: now, or something old. */
@@ -80,22 +91,21 @@ static uint32_t seq_of(struct self *s, uint16_t a, uint64_t h)
 /* Mostly all that a handle can be queued for. */
 static uint32_t mask(uint16_t a)
 {
-	return a >> 13 ? a & AOP_EV_ALL : a;
+	return a >> 13 == 7 ? a : a & AOP_EV_ALL;
 }
 
-static uint32_t next(struct self *s)
+static uint32_t next(unsigned int *made)
 {
-	return __atomic_fetch_add(&s->w->made, 1, __ATOMIC_RELAXED);
+	return __atomic_fetch_add(made, 1, __ATOMIC_RELAXED);
 }
 
-static void keep(struct self *s, uint64_t handle, uint64_t id)
+static void keep(struct self *s, uint16_t c, uint64_t handle, uint64_t id)
 {
-	uint32_t n = next(s);
-
+	c %= CTXS;
 	if (handle)
-		s->w->handle[n % HANDLES] = handle;
+		s->w->handle[c][next(&s->w->handles[c]) % HANDLES] = handle;
 	if (id)
-		s->w->id[n % IDS] = id;
+		s->w->id[next(&s->w->ids) % IDS] = id;
 }
 
 static void take_close(int *fd, int by)
@@ -134,7 +144,8 @@ static bool fetch(struct self *s, void *to, const void *from, size_t size)
 	return true;
 }
 
-static long call_struct(struct self *s, int fd, unsigned long cmd, void *st, size_t size, uint16_t a)
+static long call_struct(struct self *s, int fd, unsigned long cmd, void *st, size_t size,
+			uint16_t a)
 {
 	void *p = place(s, a, 0, st, size);
 	long ret = abi_ioctl(fd, cmd, p);
@@ -170,7 +181,8 @@ static long call_entries(struct self *s, int fd, unsigned long batch, unsigned l
 
 static void stale(struct self *s, struct abi_ctx *c)
 {
-	struct abi_ctx *old = &s->w->stale[__atomic_fetch_add(&s->w->nr_stale, 1, __ATOMIC_RELAXED)];
+	struct abi_ctx *old = &s->w->stale[__atomic_fetch_add(&s->w->nr_stale, 1,
+							      __ATOMIC_RELAXED)];
 
 	*old = *c;
 	c->head = NULL;
@@ -306,8 +318,9 @@ static long do_raw(struct self *s, const uint16_t *a)
 
 static long do_create(struct self *s, const uint16_t *a)
 {
-	static const char * const label[] = { "", "fuzz", "0123456789abcdef0123456789abcdef"
-					      "0123456789abcdef0123456789abcdef" };
+	static const char * const label[] = {
+		"", "fuzz", "a label that has more letters than fit, so that it is refused by all",
+	};
 	unsigned int nr = a[1] % 4 ? 1 : a[1] % 40, i;
 	struct aop_create_entry e[40];
 	long ret;
@@ -317,7 +330,8 @@ static long do_create(struct self *s, const uint16_t *a)
 		e[i].data = a[2];
 		e[i].mask = mask(a[2]);
 		e[i].state = a[3] % 8 ? a[3] & 1 : a[3] >> 3 & 7;
-		e[i].result = e[i].state == AOP_DONE ? value(a[4]) : e[i].state > 1 ? -(a[4] % 5000) : 0;
+		e[i].result = e[i].state == AOP_DONE ? value(a[4]) : e[i].state > 1 ?
+			      -(a[4] % 5000) : 0;
 		e[i].flags = a[3] >> 6 & 1;
 		e[i].mode = a[3] >> 7 & 0666;
 		if (a[4] & 1)
@@ -330,14 +344,15 @@ static long do_create(struct self *s, const uint16_t *a)
 	ret = call_entries(s, ctx(s, a[0])->fd, AOP_IOC_CREATE, AOP_IOC_CREATE_ONE, e, sizeof(e[0]),
 			   nr, a[5]);
 	for (i = 0; i < nr; i++)
-		keep(s, e[i].handle, e[i].id);
+		keep(s, a[0], e[i].handle, e[i].id);
 	return ret;
 }
 
-static void fill_signal(struct self *s, struct aop_signal_entry *e, uint16_t h, uint16_t what,
+static void fill_signal(struct self *s, uint16_t c, struct aop_signal_entry *e, uint16_t h,
+			uint16_t what,
 			uint16_t v)
 {
-	e->handle = handle(s, h);
+	e->handle = handle(s, c, h);
 	e->what = what % 16 ? what % 6 : what >> 4;
 	if (what & 64 && e->what >= AOP_SIGNAL_DONE)
 		e->what |= AOP_SIGNAL_DETACH;
@@ -357,8 +372,9 @@ static long do_signal(struct self *s, const uint16_t *a)
 
 	memset(e, 0, sizeof(e));
 	for (i = 0; i < nr; i++)
-		fill_signal(s, &e[i], a[2] + i, a[3] + i * (a[1] >> 5), a[4]);
-	return call_entries(s, ctx(s, a[0])->fd, AOP_IOC_SIGNAL, AOP_IOC_SIGNAL_ONE, e, sizeof(e[0]),
+		fill_signal(s, a[0], &e[i], a[2] + i, a[3] + i * (a[1] >> 5), a[4]);
+	return call_entries(s, ctx(s, a[0])->fd, AOP_IOC_SIGNAL, AOP_IOC_SIGNAL_ONE, e,
+			    sizeof(e[0]),
 			    nr, a[5]);
 }
 
@@ -368,10 +384,11 @@ static long do_cancel(struct self *s, const uint16_t *a)
 	unsigned int i;
 
 	for (i = 0; i < 4; i++) {
-		e[i].handle = handle(s, a[1] + i);
+		e[i].handle = handle(s, a[0], a[1] + i);
 		e[i].reason = a[2] & 1 ? value(a[2]) : -(a[2] >> 1);
 	}
-	return call_entries(s, ctx(s, a[0])->fd, AOP_IOC_CANCEL, AOP_IOC_CANCEL_ONE, e, sizeof(e[0]),
+	return call_entries(s, ctx(s, a[0])->fd, AOP_IOC_CANCEL, AOP_IOC_CANCEL_ONE, e,
+			    sizeof(e[0]),
 			    a[3] % 4 ? 1 : 4, a[4]);
 }
 
@@ -381,10 +398,11 @@ static long do_detach(struct self *s, const uint16_t *a)
 	unsigned int i;
 
 	for (i = 0; i < 16; i++) {
-		e[i].handle = handle(s, a[1] + i);
+		e[i].handle = handle(s, a[0], a[1] + i);
 		e[i].rights = a[2] % 4 ? 0 : a[2] >> 2 & 15;
 	}
-	return call_entries(s, ctx(s, a[0])->fd, AOP_IOC_DETACH, AOP_IOC_DETACH_ONE, e, sizeof(e[0]),
+	return call_entries(s, ctx(s, a[0])->fd, AOP_IOC_DETACH, AOP_IOC_DETACH_ONE, e,
+			    sizeof(e[0]),
 			    a[3] % 4 ? 1 : a[3] >> 2 & 15, a[4]);
 }
 
@@ -394,11 +412,12 @@ static long do_modify(struct self *s, const uint16_t *a)
 	unsigned int i;
 
 	for (i = 0; i < 4; i++) {
-		e[i].handle = handle(s, a[1] + i);
+		e[i].handle = handle(s, a[0], a[1] + i);
 		e[i].mask = mask(a[2]);
 		e[i].data = a[3];
 	}
-	return call_entries(s, ctx(s, a[0])->fd, AOP_IOC_MODIFY, AOP_IOC_MODIFY_ONE, e, sizeof(e[0]),
+	return call_entries(s, ctx(s, a[0])->fd, AOP_IOC_MODIFY, AOP_IOC_MODIFY_ONE, e,
+			    sizeof(e[0]),
 			    a[3] % 4 ? 1 : 4, a[4]);
 }
 
@@ -418,20 +437,20 @@ static long do_attach(struct self *s, const uint16_t *a)
 	ret = call_entries(s, ctx(s, a[0])->fd, AOP_IOC_ATTACH, AOP_IOC_ATTACH_ONE, e, sizeof(e[0]),
 			   nr, a[5]);
 	for (i = 0; i < nr; i++)
-		keep(s, e[i].handle, 0);
+		keep(s, a[0], e[i].handle, 0);
 	return ret;
 }
 
 static long do_export(struct self *s, const uint16_t *a)
 {
 	struct aop_ioc_export e = {
-		.size = sizeof(e), .handle = handle(s, a[1]),
+		.size = sizeof(e), .handle = handle(s, a[0], a[1]),
 		.rights = a[2] % 4 ? a[2] >> 2 & 3 : a[2] >> 2 & 15,
 	};
 	long ret = call_struct(s, ctx(s, a[0])->fd, AOP_IOC_EXPORT, &e, sizeof(e), a[3]);
 
 	if (ret >= 0)
-		take_close(&s->w->opfd[next(s) % FDS], ret);
+		take_close(&s->w->opfd[next(&s->w->opfds) % FDS], ret);
 	return ret;
 }
 
@@ -441,7 +460,7 @@ static long do_opfd(struct self *s, const uint16_t *a)
 	int fd = opfd(s, a[0]);
 
 	if (a[1] % 8 == 0)
-		take_close(&s->w->opfd[a[0] % FDS], -1);
+		take_close(&s->w->opfd[a[0] % among(s->w->opfds, FDS)], -1);
 	else if (a[1] & 1)
 		fcntl(fd, F_SETFL, O_NONBLOCK);
 	if (a[1] % 8 == 2)
@@ -452,7 +471,8 @@ static long do_opfd(struct self *s, const uint16_t *a)
 static long do_group(struct self *s, const uint16_t *a)
 {
 	struct aop_ioc_group g = {
-		.size = sizeof(g), .flags = a[1] & 15, .nr = a[2] % 12, .need = a[3] % 4 ? a[3] % 12 : 1,
+		.size = sizeof(g), .flags = a[1] & 15, .nr = a[2] % 12, .need = a[3] % 4 ?
+			a[3] % 12 : 1,
 		.mask = AOP_EV_ALL, .mode = 0600, .deadline = a[5] & 1 ? until(a[5] >> 1) : 0,
 		.parent = id(s, a[3]),
 	};
@@ -461,18 +481,19 @@ static long do_group(struct self *s, const uint16_t *a)
 	long ret;
 
 	for (i = 0; i < 12; i++)
-		members[i] = handle(s, a[4] + i);
+		members[i] = handle(s, a[0], a[4] + i);
 	g.members = abi_u64(place(s, a[1] << 1, 1, members, sizeof(members)));
 	ret = call_struct(s, ctx(s, a[0])->fd, AOP_IOC_GROUP, &g, sizeof(g), a[5]);
 	if (!ret)
-		keep(s, g.handle, g.id);
+		keep(s, a[0], g.handle, g.id);
 	return ret;
 }
 
 static long do_query(struct self *s, const uint16_t *a)
 {
 	struct aop_ioc_query q = {
-		.size = a[3] % 16 ? sizeof(q) : a[3], .handle = a[1] & 1 ? 0 : handle(s, a[1] >> 1),
+		.size = a[3] % 16 ? sizeof(q) : a[3], .handle = a[1] & 1 ? 0 : handle(s, a[0],
+										      a[1] >> 1),
 		.id = id(s, a[1] >> 1),
 	};
 
@@ -484,19 +505,20 @@ static long do_wait(struct self *s, const uint16_t *a)
 	struct aop_wait_entry e[8] = { };
 	struct aop_signal_entry g[4] = { };
 	struct aop_ioc_wait w = {
-		.size = sizeof(w), .entry_size = sizeof(e[0]), .nr = a[1] % 9, .need = a[1] >> 4 & 3,
+		.size = sizeof(w), .entry_size = sizeof(e[0]), .nr = a[1] % 9,
+		.need = a[1] >> 4 & 3,
 		.deadline = until(a[2]), .signal_size = sizeof(g[0]),
 		.nr_signals = a[3] % 4 ? 0 : a[3] >> 2 & 3, .signalled = a[3] % 64 == 8,
 	};
 	unsigned int i;
 
 	for (i = 0; i < 8; i++) {
-		e[i].handle = handle(s, a[4] + i);
+		e[i].handle = handle(s, a[0], a[4] + i);
 		e[i].mask = a[4] & 32 ? AOP_EV_FINAL | AOP_EV_CHANGE : (a[4] >> 6 & AOP_EV_ALL);
 		e[i].seq = a[4] & 64 ? 0 : seq_of(s, a[0], e[i].handle);
 	}
 	for (i = 0; i < 4; i++)
-		fill_signal(s, &g[i], a[5] + i, a[3], a[5]);
+		fill_signal(s, a[0], &g[i], a[5] + i, a[3], a[5]);
 	w.entries = abi_u64(place(s, a[1] << 2, 1, e, sizeof(e)));
 	w.signals = abi_u64(place(s, a[3] << 2, 2, g, sizeof(g)));
 	if (a[1] % 61 == 60)
@@ -507,22 +529,23 @@ static long do_wait(struct self *s, const uint16_t *a)
 static long do_import(struct self *s, const uint16_t *a)
 {
 	struct aop_ioc_import i = {
-		.size = sizeof(i), .fd = s->w->event[a[1] % FDS], .mask = mask(a[2]), .mode = 0600,
-		.label = a[3] & 1 ? abi_u64("imported") : 0, .deadline = a[3] & 2 ? until(a[3] >> 2) : 0,
+		.size = sizeof(i), .fd = event(s, a[1]), .mask = mask(a[2]), .mode = 0600,
+		.label = a[3] & 1 ? abi_u64("imported") : 0, .deadline = a[3] & 2 ?
+			 until(a[3] >> 2) : 0,
 		.parent = id(s, a[3]),
 	};
 	long ret = call_struct(s, ctx(s, a[0])->fd, AOP_IOC_IMPORT, &i, sizeof(i), a[4]);
 
 	if (!ret)
-		keep(s, i.handle, i.id);
+		keep(s, a[0], i.handle, i.id);
 	return ret;
 }
 
 static long do_eventfd(struct self *s, const uint16_t *a)
 {
 	struct aop_ioc_eventfd e = {
-		.size = sizeof(e), .handle = a[1] % 8 ? handle(s, a[1] >> 3) : 0,
-		.fd = s->w->event[a[2] % FDS], .mask = a[3] % 4 ? mask(a[3]) : 0,
+		.size = sizeof(e), .handle = a[1] % 8 ? handle(s, a[0], a[1] >> 3) : 0,
+		.fd = event(s, a[2]), .mask = a[3] % 4 ? mask(a[3]) : 0,
 	};
 
 	return call_struct(s, ctx(s, a[0])->fd, AOP_IOC_EVENTFD, &e, sizeof(e), a[4]);
@@ -540,7 +563,8 @@ struct sw_sync_create {
 
 static long do_source(struct self *s, const uint16_t *a)
 {
-	int *fd = &s->w->event[a[1] % FDS];
+	int *fd = &s->w->event[a[0] % 6 < 2 ? next(&s->w->events) % FDS :
+			       a[1] % among(s->w->events, FDS)];
 	struct sw_sync_create c = { .value = a[2] % 4, .name = "fuzz" };
 	uint64_t one = value(a[2]);
 	uint32_t inc = 1;
@@ -724,12 +748,13 @@ static long do_driver(struct self *s, const uint16_t *a)
 		if (ret < 0)
 			break;
 		*owned = 1;
-		take_close(&w->opfd[next(s) % FDS], ret);
+		take_close(&w->opfd[next(&w->opfds) % FDS], ret);
 		break;
 	case 4 ... 7:
 		if (!*owned)
 			break;
-		c.what = a[0] & 16 ? SELFTEST_START : a[0] & 32 ? SELFTEST_ASKED : SELFTEST_PROGRESS;
+		c.what = a[0] & 16 ? SELFTEST_START : a[0] & 32 ? SELFTEST_ASKED :
+			 SELFTEST_PROGRESS;
 		ret = call(w->dev, &c);
 		break;
 	case 8 ... 9:
@@ -747,7 +772,7 @@ static long do_driver(struct self *s, const uint16_t *a)
 		c.what = SELFTEST_HANDLE;
 		ret = call(w->dev, &c);
 		if (!ret)
-			keep(s, c.total, 0);
+			keep(s, a[2], c.total, 0);
 		break;
 	case 11:
 		if (*watched)
@@ -755,7 +780,7 @@ static long do_driver(struct self *s, const uint16_t *a)
 		c.what = SELFTEST_WATCH;
 		if (a[2] & 1) {
 			c.fd = -1;
-			c.value = handle(s, a[4]);
+			c.value = handle(s, a[2], a[4]);
 		}
 		c.mask = mask(a[3]);
 		ret = call(w->dev, &c);
@@ -870,7 +895,10 @@ void world_begin(struct world *w)
 		w->ctx[i].fd = -1;
 		if (i < 2)
 			abi_open(&w->ctx[i], 64 << i);
+		else
+			w->ctx[i].fd = abi_open_file();
 	}
+	w->events = 1;
 	w->sync = open("/sys/kernel/debug/sync/sw_sync", O_RDWR | O_CLOEXEC);
 	w->dev = open(AOP_SELFTEST_DEVICE, O_RDWR | O_CLOEXEC);
 }

@@ -7,7 +7,8 @@
  *
  *	fuzz [-s SEED] [-n COUNT] [-c CORPUS] [-o] [-r PROGRAM]
  *
- * Without -n a bounded number of programs is run.  -o prints those that were kept, in
+ * Without -n a bounded number of programs is run; the corpus is that beside this file,
+ * when the current folder is the source's top.  -o prints those that were kept, in
  * the form of a corpus; -r runs one of that form, COUNT times.  A seed fixes everything
  * but what the race of the threads decides.  When the kernel complains, when a call does
  * not come back, or when operations are left over, the last program is printed.
@@ -61,7 +62,8 @@ static void print(FILE *to, const struct prog *p)
 	unsigned int i, k;
 
 	for (i = 0; i < p->nr; i++) {
-		fprintf(to, "%s%s/%u", i ? " " : "", kinds[p->call[i].kind].name, p->call[i].thread);
+		fprintf(to, "%s%s/%u", i ? " " : "", kinds[p->call[i].kind].name,
+			p->call[i].thread);
 		for (k = 0; k < ARGS; k++)
 			fprintf(to, "%c%x", k ? ',' : ':', p->call[i].arg[k]);
 	}
@@ -69,22 +71,25 @@ static void print(FILE *to, const struct prog *p)
 	fflush(to);
 }
 
+#define SPACE	"\n "
+
 static bool parse(struct prog *p, char *text)
 {
 	unsigned int k, v[ARGS], thread;
 	char name[32], *word, *rest;
 
 	p->nr = 0;
-	for (word = strtok_r(text, " \n", &rest); word; word = strtok_r(NULL, " \n", &rest)) {
+	for (word = strtok_r(text, SPACE, &rest); word; word = strtok_r(NULL, SPACE, &rest)) {
 		struct call *c = &p->call[p->nr];
 
 		if (*word == '#' || p->nr == MAX_CALLS)
 			break;
-		if (sscanf(word, "%31[a-z]/%u:%x,%x,%x,%x,%x,%x", name, &thread, &v[0], &v[1], &v[2],
-			   &v[3], &v[4], &v[5]) != 8)
+		if (sscanf(word, "%31[a-z]/%u:%x,%x,%x,%x,%x,%x", name, &thread,
+			   &v[0], &v[1], &v[2], &v[3], &v[4], &v[5]) != 8)
 			return false;
-		for (c->kind = 0; c->kind < nr_kinds && strcmp(kinds[c->kind].name, name); c->kind++)
-			;
+		c->kind = 0;
+		while (c->kind < nr_kinds && strcmp(kinds[c->kind].name, name))
+			c->kind++;
 		if (c->kind == nr_kinds)
 			return false;
 		c->thread = thread % THREADS;
@@ -356,6 +361,7 @@ static void *scribbler_run(void *arg)
 
 	for (;;) {
 		const struct abi_ctx *c;
+		volatile char *at;
 		uint32_t *head;
 
 		x = x * 6364136223846793005ULL + 1442695040888963407ULL;
@@ -369,7 +375,8 @@ static void *scribbler_run(void *arg)
 				*(volatile uint32_t *)head = x >> 20;
 			else if (head)
 				__atomic_fetch_add(head, 1, __ATOMIC_RELAXED);
-			((volatile uint8_t *)arenas)[(x >> 33) % (THREADS * 2 * ARENA)] ^= 1 << (x >> 61);
+			at = arenas + (x >> 33) % (THREADS * 2 * ARENA);
+			*at ^= 1 << (x >> 61);
 		}
 		escape = NULL;
 		if (x >> 57 == 1)
@@ -559,6 +566,7 @@ int main(int argc, char **argv)
 {
 	unsigned long count = slow_kernel() ? COUNT / 10 : COUNT, i, kept;
 	uint64_t seed = 1;
+	const char *known = "selftests/fuzz/corpus";
 	char *again = NULL;
 	bool print_kept = false;
 	long before;
@@ -573,8 +581,7 @@ int main(int argc, char **argv)
 			count = strtoul(optarg, NULL, 0);
 			break;
 		case 'c':
-			if (read_corpus(optarg))
-				perror(optarg);
+			known = optarg;
 			break;
 		case 'r':
 			again = optarg;
@@ -586,14 +593,16 @@ int main(int argc, char **argv)
 			return 2;
 		}
 	}
+	if (!again && read_corpus(known))
+		printf("fuzz: there is no %s\n", known);
 	rng = seed;
 	before = ops_left();
 	if (again && !parse(&current, again))
 		return 2;
 	start();
 	kept = nr_corpus;
-	printf("fuzz: seed %llu, %lu programs, corpus of %lu, %s\n", (unsigned long long)seed, count,
-	       kept, have_kcov && text_start ? "guided by KCOV" : "without KCOV");
+	printf("fuzz: seed %llu, %lu programs, corpus of %lu, %s\n", (unsigned long long)seed,
+	       count, kept, have_kcov && text_start ? "guided by KCOV" : "without KCOV");
 	fflush(stdout);
 	/* First what is known, once. */
 	for (i = 0; i < kept && !again; i++) {
@@ -613,8 +622,8 @@ int main(int argc, char **argv)
 		       refused[i]);
 	for (i = kept; print_kept && i < nr_corpus; i++)
 		print(stdout, &corpus[i]);
-	printf("fuzz: %lu calls, %u places of the module reached, %lu programs kept\n", calls, nr_pcs,
-	       nr_corpus - kept);
+	printf("fuzz: %lu calls, %u places of the module reached, %lu programs kept\n", calls,
+	       nr_pcs, nr_corpus - kept);
 	printf("fuzz: passed\n");
 	return 0;
 }

@@ -30,9 +30,9 @@ struct prog {
 };
 
 #define CTXS		3
-#define HANDLES		32
-#define IDS		16
-#define FDS		12
+#define HANDLES		12
+#define IDS		8
+#define FDS		6
 
 /*
  * Calls of both threads use it at the same time and without a lock: what they find may
@@ -43,7 +43,7 @@ struct world {
 	struct abi_ctx ctx[CTXS];
 	struct abi_ctx stale[MAX_CALLS];	/* mappings of those that are closed */
 	unsigned int nr_stale;
-	uint64_t handle[HANDLES];
+	uint64_t handle[CTXS][HANDLES];
 	uint64_t id[IDS];
 	int opfd[FDS];			/* exported; -1: none */
 	int event[FDS];			/* eventfds, fences */
@@ -54,7 +54,9 @@ struct world {
 	pthread_mutex_t driver;		/* who drives must not race with the end: its contract */
 	uint8_t owned[8];
 	uint8_t watched[8];
-	unsigned int made;		/* where the next handle, id and descriptor go */
+	/* How many there have been of each; the newest take the places of the oldest. */
+	unsigned int handles[CTXS];
+	unsigned int ids, opfds, events;
 };
 
 /* What a call is made with: user memory that others write to meanwhile. */
