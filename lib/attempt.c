@@ -60,10 +60,28 @@ static int64_t transfer_ready(struct io *io, bool ready)
 	return n;
 }
 
+/* What a socket takes in a shorter call than pwritev2().  Or -ENOTSOCK. */
+static int64_t write_socket(struct io *io)
+{
+	ssize_t n;
+
+	do
+		n = send(io->fd, (char *)io->buf + io->done, io->len - io->done, MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n;
+}
+
 static int64_t attempt_transfer(struct io *io, bool ready)
 {
-	int64_t n = transfer(io, RWF_NOWAIT);
+	int64_t n = -ENOTSOCK;
 
+	if (io->kind != IO_READ && io->flags && io->off < 0 && io->len)
+		n = write_socket(io);
+	if (n == -ENOTSOCK) {
+		if (io->kind != IO_READ)
+			io->flags = 0;
+		n = transfer(io, RWF_NOWAIT);
+	}
 	if (n == -EOPNOTSUPP)
 		n = transfer_ready(io, ready);
 	if (n < 0)

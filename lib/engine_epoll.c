@@ -4,13 +4,18 @@
  *
  * An op's call is made at once.  If it would block, the op stands in the line of its file
  * and direction, and the file is armed for one event; then the calls of those in line are
- * made until one would block again.  Arming is one epoll_ctl() for each wait: so a
- * descriptor that was closed, and is another file now, is noticed, and nobody has to tell
- * the loop.  What is remembered of a descriptor is only a hint.
+ * made until one would block again, or AT_ONCE of them have ended in this turn: a callback
+ * or a task may begin the next one each time, and there are others.  Arming is one
+ * epoll_ctl() for each wait: so a descriptor that was closed, and is another file now, is
+ * noticed, and nobody has to tell the loop.  What is remembered of a descriptor is only a
+ * hint.
  *
  * A call that can only block, as on a disk's file that is not in memory, is made by a pool
  * (offload.c).  If it moves the file's position, it stays first in its line meanwhile,
  * and those behind it wait; the others go side by side.
+ *
+ * A file that cannot be armed is `stuck`: those in its lines end by work that is queued, one
+ * round of them each time.
  *
  * Lines are found by the number of the descriptor in a table of two levels, which grows
  * when a number is used for the first time.
@@ -29,6 +34,7 @@
 #define PAGE_BITS	9		/* of PAGE */
 #define PAGE		512
 #define EVENTS		128		/* taken at once */
+#define AT_ONCE		16		/* calls on one file in one turn */
 
 struct line {
 	struct io *first, *last;	/* by io->wait */
@@ -39,6 +45,12 @@ struct file {
 	bool known;			/* epoll may have heard of it */
 	bool drained;			/* there was nothing left to read: do not try at once */
 	bool busy;			/* events are handled: arm it afterwards */
+	bool no_socket;			/* was none, when it was written to */
+	bool stuck;			/* in epoll->stuck */
+	uint8_t calls;			/* that ended, in */
+	uint32_t turn;			/* ... this one */
+	int32_t err;			/* why it is stuck */
+	struct file *next_stuck;
 };
 
 struct epoll {
@@ -48,6 +60,9 @@ struct epoll {
 	struct file **pages;
 	struct epoll_event *events;	/* being handled, or NULL */
 	int nr_events;
+	struct file *stuck;
+	struct aop_work unstick;
+	struct aop_loop *loop;
 };
 
 static struct epoll *of(struct aop_loop *l)
@@ -175,13 +190,25 @@ static void to_pool(struct line *line, struct io *io)
 	}
 }
 
-/* All in line end with an error, or, of a file that is always ready, with their calls. */
-static void give_up(struct file *f, struct line *line, int err)
+static unsigned int length(const struct line *line)
 {
+	const struct io *io;
+	unsigned int n = 0;
+
+	for (io = line->first; io; io = io->wait)
+		n++;
+	return n;
+}
+
+/* All in line end with an error, or, of a file that is always ready, with their calls. */
+static void give_up(struct file *f, struct line *line)
+{
+	unsigned int left = length(line);	/* not those that callbacks begin */
+	const int err = f->err;
 	struct io *io;
 
 	f->drained = false;
-	while ((io = waits(line))) {
+	for (; left && (io = waits(line)); left--) {
 		if (err == -EPERM && (io->kind >= IO_READ && io->kind <= IO_WRITE_ALL)) {
 			to_pool(line, io);
 			continue;
@@ -198,20 +225,68 @@ static void give_up(struct file *f, struct line *line, int err)
 
 static void arm_or_give_up(struct aop_loop *l, struct file *f, int fd)
 {
+	struct epoll *e = of(l);
 	int ret;
 
-	if (f->busy || !anybody(f))
+	if (f->busy || f->stuck || !anybody(f))
 		return;
-	ret = arm(of(l), f, fd);
+	ret = arm(e, f, fd);
 	if (likely(ret >= 0))
 		return;
-	f->busy = true;			/* callbacks may begin more */
-	while (anybody(f)) {
-		give_up(f, &f->ready, ret);
-		give_up(f, &f->in, ret);
-		give_up(f, &f->out, ret);
+	f->err = ret;
+	f->stuck = true;
+	f->next_stuck = e->stuck;
+	e->stuck = f;
+	loop_queue(l, &e->unstick, LOOP_MAIN);
+}
+
+static void unstick(struct aop_work *w)
+{
+	struct epoll *e = container_of(w, struct epoll, unstick);
+	struct file *f, *next;
+
+	f = e->stuck;
+	e->stuck = NULL;
+	for (; f; f = next) {
+		next = f->next_stuck;
+		give_up(f, &f->ready);
+		give_up(f, &f->in);
+		give_up(f, &f->out);
+		if (anybody(f)) {
+			f->next_stuck = e->stuck;
+			e->stuck = f;
+		} else {
+			f->stuck = false;
+		}
 	}
-	f->busy = false;
+	if (e->stuck)
+		loop_queue(e->loop, w, LOOP_MAIN);
+}
+
+/* May another call on f be made in this turn? */
+static bool has_turn(const struct aop_loop *l, struct file *f)
+{
+	if (f->turn != (uint32_t)l->stats.turns) {
+		f->turn = l->stats.turns;
+		f->calls = 0;
+	}
+	return f->calls < AT_ONCE;
+}
+
+/* IO_BLOCKS, -EAGAIN, or what ends io. */
+static int64_t attempt(struct file *f, struct io *io, bool ready)
+{
+	const bool writes = io->kind == IO_WRITE || io->kind == IO_WRITE_ALL;
+	int64_t ret;
+
+	if (writes)
+		io->flags = !f->no_socket;
+	ret = io_attempt(io, ready);
+	if (writes)
+		f->no_socket = !io->flags;
+	if (ret != -EAGAIN)
+		f->calls++;
+	return ret;
 }
 
 /* Did this call take all there was?  Then the next one would be for nothing. */
@@ -237,8 +312,9 @@ static void epoll_begin(struct aop_loop *l, struct io *io)
 		to_pool(line, io);
 		return;
 	}
-	if (io->kind != IO_READY && !line->first && !(line == &f->in && f->drained)) {
-		ret = io_attempt(io, false);
+	if (io->kind != IO_READY && !line->first && !(line == &f->in && f->drained) &&
+	    has_turn(l, f)) {
+		ret = attempt(f, io, false);
 		if (unlikely(ret == IO_BLOCKS)) {
 			to_pool(line, io);
 			return;
@@ -270,17 +346,17 @@ static void epoll_cancel(struct aop_loop *l, struct io *io)
 }
 
 /* Make the calls of those in line. */
-static int serve(struct file *f, struct line *line)
+static int serve(struct aop_loop *l, struct file *f, struct line *line)
 {
 	struct io *io;
 	int64_t ret;
 	int n;
 
 	for (n = 0; (io = waits(line)); n++) {
-		if (line == &f->in && f->drained)
+		if ((line == &f->in && f->drained) || !has_turn(l, f))
 			break;
 		/* The one before may have taken what there was, and a call might block. */
-		ret = io_attempt(io, !n);
+		ret = attempt(f, io, !n);
 		if (ret == -EAGAIN)
 			break;
 		if (unlikely(ret == IO_BLOCKS)) {
@@ -325,9 +401,9 @@ static int file_ready(struct aop_loop *l, int fd, uint32_t events)
 	f->drained = false;
 	n = tell(&f->ready, events);
 	if (events & (EPOLLIN | EPOLLERR | EPOLLHUP))
-		n += serve(f, &f->in);
+		n += serve(l, f, &f->in);
 	if (events & (EPOLLOUT | EPOLLERR | EPOLLHUP))
-		n += serve(f, &f->out);
+		n += serve(l, f, &f->out);
 	f->busy = false;
 	for (io = f->ready.first; io; io = io->wait)
 		io->state = 0;
@@ -423,6 +499,8 @@ static int epoll_open(struct aop_loop *l, const struct aop_loop_opts *o)
 		free(e);
 		return -errno;
 	}
+	e->loop = l;
+	e->unstick.run = unstick;
 	l->engine_data = e;
 	return 0;
 }

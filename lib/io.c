@@ -74,7 +74,8 @@ void ios_close(struct aop_loop *l)
 		io = l->ios;
 	}
 	/* Until the kernel has let go of all buffers. */
-	for (;;) {
+	while (l->ios) {
+		/* Only then: what else was posted may be gone. */
 		offload_take(l);
 		if (!l->ios)
 			break;

@@ -343,7 +343,7 @@ struct io {
 	uint8_t state;			/* engine; IO_QUEUED and above: offload.c */
 	uint16_t events;		/* POLLIN, POLLOUT: what it waits for */
 	int32_t fd;
-	int32_t flags;			/* or events, length of an address, number of a signal */
+	int32_t flags;			/* or number of a signal; of a write: a socket, perhaps */
 	int32_t reason;			/* to stop, when it was asked for; or 0 */
 	void *buf;			/* or message, address */
 	size_t len;

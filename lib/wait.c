@@ -15,7 +15,7 @@
 #include "local.h"
 #include "shared.h"
 
-#define SPIN_MAX	1000	/* looks, each with a pause of 40 to 140 cycles: a sleep and a wake */
+#define SPIN_MAX	1000	/* looks, with a pause of 40 to 140 cycles each */
 #define SPIN_PAUSE	1023	/* waits, at the most, until it is tried once more */
 
 static size_t count(struct op *const *ops, size_t n, size_t need, const struct goal *g)

@@ -7,7 +7,7 @@
  *
  *	private		begin, watch, end, be called, in one thread: medians of the rounds (15)
  *	query		look at the state
- *	look		hand over between two processors, by looking; peer: a cache line for each way
+ *	look		hand over between two processors, by looking; peer: a cache line each way
  *	spin		the same by aop_wait(), which looks before it sleeps
  *	sleep		hand over between two threads of one processor; peer: a futex for each way
  */
@@ -87,7 +87,8 @@ static void load(long n)
  */
 enum { BURST = 256, BURSTS = 200 };
 
-static struct aop ping[BURST] __attribute__((aligned(64))), pong[BURST] __attribute__((aligned(64)));
+static struct aop ping[BURST] __attribute__((aligned(64)));
+static struct aop pong[BURST] __attribute__((aligned(64)));
 static _Atomic long line_a __attribute__((aligned(64))), line_b __attribute__((aligned(64)));
 static _Atomic uint32_t futex_a __attribute__((aligned(64))), futex_b __attribute__((aligned(64)));
 
@@ -168,10 +169,13 @@ static double one_burst(const struct hand_over *h)
 
 	if (h->ops)
 		begin(ping);
-	line_a = line_b = 0;
-	futex_a = futex_b = 0;
+	line_a = 0;
+	line_b = 0;
+	futex_a = 0;
+	futex_b = 0;
 	other.what = h;
-	other.ready = other.over = 0;
+	other.ready = 0;
+	other.over = 0;
 	sem_post(&other.begin);
 	until(&other.ready);
 	t = aop_now();

@@ -6,6 +6,8 @@
 #include <poll.h>
 #include <pty.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
 #include <termios.h>
 
 #include "any.h"
@@ -234,6 +236,91 @@ TEST_F(broken, W5_ready_is_asked_for_again_in_its_callback)
 	aop_loop_get(self->loop, &a.io.op);
 	close(p[0]);
 	close(p[1]);
+}
+
+struct restless {
+	struct aop_io io;
+	struct aop_watch w;
+	struct aop_loop *loop;
+	int fd, calls;
+	char c;
+	bool reads, enough;
+};
+
+static void begin_again(struct aop_watch *w, const struct aop_status *st)
+{
+	struct restless *r = w->data;
+	struct aop *op;
+
+	if (st->state != AOP_DONE || r->enough || st->result == 0)
+		return;
+	r->calls++;
+	op = r->reads ? aop_recv(r->loop, &r->io, r->fd, &r->c, 1, 0) :
+	     aop_ready(r->loop, &r->io, r->fd, POLLIN | POLLOUT);
+	aop_then(op, &r->w, begin_again, r, AOP_INLINE);
+}
+
+struct restless_task {
+	struct aop_task task;
+	struct restless r;
+};
+
+static int64_t restless_task(struct aop_task *t)
+{
+	struct restless *r = &aop_container(t, struct restless_task, task)->r;
+	int64_t ret;
+
+	AOP_BEGIN(t);
+	while (!r->enough) {
+		AOP_AWAIT(ret, r->reads ? aop_recv(r->loop, &r->io, r->fd, &r->c, 1, 0) :
+			  aop_ready(r->loop, &r->io, r->fd, POLLIN));
+		if (ret <= 0)
+			break;
+		r->calls++;
+	}
+	AOP_END(0);
+}
+
+/* Who begins again what ends at once does not keep the loop from everything else. */
+TEST_F(broken, F10_what_ends_at_once_is_begun_again_and_again)
+{
+	struct restless_task t;
+	struct restless r;
+	char bytes[5000] = "";
+	int sv[2], file, reads, i;
+
+	file = memfd_create("file", 0);
+	ASSERT_LE(0, file);
+	ASSERT_EQ(0, ftruncate(file, 1));
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
+	for (reads = 0; reads < 2; reads++) {
+		if (reads)
+			ASSERT_EQ(sizeof(bytes), write(sv[1], bytes, sizeof(bytes)));
+		memset(&r, 0, sizeof(r));
+		r.loop = self->loop;
+		r.fd = reads ? sv[0] : file;
+		r.reads = reads;
+		memset(&t, 0, sizeof(t));
+		t.r = r;
+		aop_then(aop_ready(r.loop, &r.io, r.fd, POLLIN), &r.w, begin_again, &r, AOP_INLINE);
+		aop_spawn(r.loop, &t.task, restless_task, NULL, 0);
+		/* Each turn comes to its end, with something done but not everything. */
+		for (i = 0; i < 20; i++) {
+			ASSERT_LE(0, aop_loop_run(self->loop, AOP_RUN_READY));
+			ASSERT_LT(r.calls + t.r.calls, 1500 * (i + 1));
+		}
+		EXPECT_LT(0, r.calls);
+		EXPECT_LT(0, t.r.calls);
+		r.enough = true;
+		t.r.enough = true;
+		aop_cancel(&r.io.op, 0);
+		aop_cancel(&t.r.io.op, 0);
+		aop_loop_get(self->loop, &t.task.op);
+		aop_loop_get(self->loop, &r.io.op);
+	}
+	close(file);
+	close(sv[0]);
+	close(sv[1]);
 }
 
 /* The first read takes all there is; the second must not block the loop. */
