@@ -70,6 +70,8 @@ tools: $(filter build/tools/%,$(PROGRAMS)) ## the programs in tools/
 
 # What one program wants besides.
 build/tools/aopstat: EXTRA_LIBS += $(AOPSTAT_LIBS)
+build/bench/loop: EXTRA_LIBS += $(shell $(PKG_CONFIG) --libs libevent_pthreads libevent glib-2.0 2>/dev/null)
+build/bench/loop: CPPFLAGS += $(shell $(PKG_CONFIG) --cflags glib-2.0 2>/dev/null)
 
 .SECONDEXPANSION:
 $(PROGRAMS): build/%: $$(wildcard $$*.c $$*/*.[ch]) $(USER_HEADERS) build/lib/libaop.a
@@ -109,9 +111,20 @@ lint: ## static checks of everything
 behaviours: ## the behaviours of docs/behaviours.md, each with the tests that name it
 	@scripts/behaviours
 
-bench: guest-deps ## aop beside its peers, counted in executed instructions
+bench: guest-deps ## aop beside its peers, counted in executed instructions, into docs/benchmarks.md; ROWS="name ..." (all)
 	@$(MAKE) --no-print-directory modules $(filter build/bench/%,$(PROGRAMS))
-	@selftests/vm/run -k $(KERNEL) -i -p -t 1800 -m aop -- bench/run
+	@bench/bench run -k $(KERNEL) $(ROWS)
+
+bench-all: guest-deps ## the same, and all that is measured on this machine itself
+	@scripts/deps native bench
+	@$(MAKE) --no-print-directory modules $(filter build/bench/%,$(PROGRAMS))
+	@bench/bench run -k $(KERNEL) -n $(ROWS)
+
+bench-profile: guest-deps ## where the instructions of ROW go: functions, lines, locked instructions
+	@bench/profile -k $(KERNEL) $(ROW)
+
+bench-compare: ## fails when a counted row of the JSON lines NEW is more than 2% above OLD; both default to docs/
+	@bench/bench compare $(or $(OLD),docs/benchmarks.jsonl) $(or $(NEW),docs/benchmarks.jsonl)
 
 check-debug: ## all tests on a kernel with KASAN, lockdep, kmemleak, ...; builds that first, in ten minutes or more
 	@scripts/deps
@@ -176,6 +189,6 @@ clean: ## remove build/ (kernels stay in the cache)
 	rm -rf build
 
 .PHONY: all help deps guest-deps modules lib tools selftests demo demo-aopstat vm check check-native check-debug check-kcsan fuzz fuzz-coverage soak \
-	lint behaviours bench bench-native bench-loop \
+	lint behaviours bench bench-all bench-profile bench-compare bench-native bench-loop \
 	install \
 	modules_install clean

@@ -10,9 +10,9 @@ no warnings 'portable';
 my ($dir, $module, $program, $max) = @ARGV;
 my $kernel_at = 1 << 47;
 
-# A line of counts belongs to each section of samples, but for those of memory.
+# A line of counts belongs to each section of samples, but for those that are not of whole passes.
 open my $counts, '<', "$dir/counts" or die "counts: $!";
-my @counts = grep { /"unit":"instructions"/ } <$counts>;
+my @counts = grep { /"calls":/ } <$counts>;
 
 # Where a program that is not randomised is loaded.
 my %base = (program => 0x555555554000);
@@ -96,7 +96,7 @@ sub report {
 	my $c = $counts[$section];
 	my (%sum, %locked, %lines, %part);
 	my ($n) = $c =~ /"n":(\d+)/;
-	my ($row, $who, $each) = $c =~ /"row":"(.*?)","who":"(.*?)".*"each":([\d.]+)/;
+	my ($row, $who, $each) = $c =~ /"row":"([^"]*)".*"who":"([^"]*)".*"each":([\d.]+)/;
 	my ($total, $total_locked) = (0, 0);
 
 	for my $what (['module', qr/\[aop\]/], ['program', qr/\[user\]/]) {

@@ -13,9 +13,9 @@ struct pair {
 	struct aop_ctx *own, *see;
 	int ep;
 	unsigned int seen;
-	struct aop mine[BURST], theirs[BURST];
-	struct aop_owner *owner[BURST];
-	struct aop_watch watch[BURST];
+	struct aop mine[MANY], theirs[MANY];
+	struct aop_owner *owner[MANY];
+	struct aop_watch watch[MANY];
 };
 
 static void pair_open(struct pair *p)
@@ -111,7 +111,9 @@ static void events(struct bench *b, unsigned int nr, bool epoll)
 			if (epoll)
 				sleep_in_epoll(&p);
 			p.seen = 0;
-			want(aop_ctx_dispatch(p.see) == (int)nr && p.seen == nr);
+			/* By its budget, so that a program's other work has its turn. */
+			while (p.seen < nr)
+				want(aop_ctx_dispatch(p.see) > 0);
 		}
 	for (k = 0; k < nr; k++)
 		aop_unwatch(&p.watch[k]);
@@ -130,7 +132,7 @@ void lib_ring(struct bench *b)
 
 void lib_burst(struct bench *b)
 {
-	events(b, BURST, true);
+	events(b, b->arg, true);
 }
 
 static void life(struct bench *b, unsigned int nr)

@@ -8,6 +8,7 @@
 #include <linux/perf_event.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 #include <x86intrin.h>
 
@@ -80,6 +81,17 @@ __attribute__((noinline)) void bench_stop(struct bench *b)
 	b->stopped = true;
 }
 
+/* A pass begins just behind a timer tick, so that each has the same number of them. */
+static void after_tick(void)
+{
+	struct timespec first, now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &first);
+	do
+		clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	while (now.tv_nsec == first.tv_nsec);
+}
+
 /**
  * bench_pass() - end the pass that was, if any, and begin the next
  * @b: zero but for n and per before the first call
@@ -94,6 +106,7 @@ __attribute__((noinline)) bool bench_pass(struct bench *b)
 		return false;
 	b->pass++;
 	b->stopped = false;
+	after_tick();
 	if (b->pass == PASS_CALLS) {
 		b->counter = open_call_counter();
 		b->calls = calls_now(b->counter);

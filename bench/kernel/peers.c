@@ -4,7 +4,6 @@
  */
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -37,10 +36,10 @@ static void hear(int fd)
 /* Waits until @nr are ready, and takes them. */
 static void hear_all(int ep, int nr)
 {
-	struct epoll_event ev[BURST];
+	struct epoll_event ev[MANY];
 	int i;
 
-	want(epoll_wait(ep, ev, BURST, -1) == nr);
+	want(epoll_wait(ep, ev, MANY, -1) == nr);
 	for (i = 0; i < nr; i++)
 		hear(ev[i].data.fd);
 }
@@ -61,18 +60,18 @@ void eventfd_event(struct bench *b)
 
 void eventfd_burst(struct bench *b)
 {
-	int ep = epoll_create1(EPOLL_CLOEXEC), fd[BURST];
+	int ep = epoll_create1(EPOLL_CLOEXEC), fd[MANY];
 	unsigned int i, k;
 
-	for (k = 0; k < BURST; k++)
+	for (k = 0; k < b->arg; k++)
 		fd[k] = new_eventfd(ep);
 	while (bench_pass(b))
 		for (i = 0; i < b->n; i++) {
-			for (k = 0; k < BURST; k++)
+			for (k = 0; k < b->arg; k++)
 				say(fd[k]);
-			hear_all(ep, BURST);
+			hear_all(ep, b->arg);
 		}
-	for (k = 0; k < BURST; k++)
+	for (k = 0; k < b->arg; k++)
 		close(fd[k]);
 	close(ep);
 }
@@ -112,11 +111,9 @@ void eventfd_life_batch(struct bench *b)
 
 void eventfd_memory(struct bench *b)
 {
-	struct rlimit all = { b->n + 64, b->n + 64 };
 	int ep = epoll_create1(EPOLL_CLOEXEC), first = -1, last = -1;
 	unsigned int i;
 
-	want(!setrlimit(RLIMIT_NOFILE, &all));
 	b->bytes = memory_used();
 	for (i = 0; i < b->n; i++) {
 		last = new_eventfd(ep);

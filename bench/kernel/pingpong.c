@@ -10,12 +10,16 @@
  * mean nothing.  So the child is either given precedence, or none by SCHED_BATCH,
  * and there is a row for each.
  */
+#include <liburing.h>
 #include <linux/futex.h>
+#include <mqueue.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -25,10 +29,12 @@
 
 #include "../../selftests/abi.h"
 #include "bench.h"
+#include "ways.h"
 
 /* Shared between both; each way uses what it needs. */
 struct shared {
 	uint32_t stop;
+	uint32_t heard;
 	uint32_t word[2];
 	uint64_t id[2];
 };
@@ -43,6 +49,10 @@ struct side {
 	struct aop my_op, their_op;
 	struct aop_owner *owner;
 	uint32_t seq;
+	pid_t pid;			/* of the other, or 0 */
+	struct aop_signal_entry signal;
+	struct aop_wait_entry entry;
+	struct aop_ioc_wait wait;
 };
 
 struct way {
@@ -76,8 +86,44 @@ static void pong(const struct way *w, struct side *s, bool batch)
 	_exit(0);
 }
 
+/* Nothing comes back: it hears, and is about to sleep again, before the next is said. */
+static void listen_only(const struct way *w, struct side *s)
+{
+	want(!setpriority(PRIO_PROCESS, 0, -5));
+	if (w->prepare)
+		w->prepare(s);
+	__atomic_store_n(&s->sh->heard, 1, __ATOMIC_RELEASE);
+	while (!__atomic_load_n(&s->sh->stop, __ATOMIC_RELAXED)) {
+		w->hear(s);
+		s->sh->heard++;
+	}
+	_exit(0);
+}
+
+static void tell_one(const struct way *w, struct side *s, uint32_t heard)
+{
+	w->say(s);
+	/* It ran at once, as a rule. */
+	while (__atomic_load_n(&s->sh->heard, __ATOMIC_ACQUIRE) != heard)
+		sched_yield();
+}
+
+static void tell_all(struct bench *b, const struct way *w, struct side *s)
+{
+	uint32_t heard = 1;
+	unsigned int i;
+
+	while (__atomic_load_n(&s->sh->heard, __ATOMIC_ACQUIRE) != heard)
+		sched_yield();
+	while (bench_pass(b))
+		for (i = 0; i < b->n; i++)
+			tell_one(w, s, ++heard);
+	__atomic_store_n(&s->sh->stop, 1, __ATOMIC_RELAXED);
+	tell_one(w, s, ++heard);
+}
+
 /* @out[0] and @in[1] are one channel, @out[1] and @in[0] the other. */
-static void play(struct bench *b, const struct way *w, const int *in, const int *out)
+static void run(struct bench *b, const struct way *w, const int *in, const int *out, bool one_way)
 {
 	struct shared *sh = mmap(NULL, sizeof(*sh), PROT_READ | PROT_WRITE,
 				 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -94,15 +140,22 @@ static void play(struct bench *b, const struct way *w, const int *in, const int 
 	fflush(stdout);
 	pid = fork();
 	want(pid >= 0);
+	if (!pid && one_way)
+		listen_only(w, &s[1]);
 	if (!pid)
 		pong(w, &s[1], b->batch);
+	s[0].pid = pid;
 	if (w->prepare)
 		w->prepare(&s[0]);
-	while (bench_pass(b))
-		for (i = 0; i < b->n; i++)
-			exchange(w, &s[0]);
-	__atomic_store_n(&sh->stop, 1, __ATOMIC_RELAXED);
-	exchange(w, &s[0]);
+	if (one_way) {
+		tell_all(b, w, &s[0]);
+	} else {
+		while (bench_pass(b))
+			for (i = 0; i < b->n; i++)
+				exchange(w, &s[0]);
+		__atomic_store_n(&sh->stop, 1, __ATOMIC_RELAXED);
+		exchange(w, &s[0]);
+	}
 	want(waitpid(pid, &status, 0) == pid && !status);
 	for (i = 0; i < 2; i++) {
 		if (in[i] >= 0)
@@ -117,6 +170,16 @@ static void play(struct bench *b, const struct way *w, const int *in, const int 
 		aop_ctx_close(s[0].lib);
 	munmap(sh, sizeof(*sh));
 	want(!sched_setscheduler(0, SCHED_OTHER, &(struct sched_param){}));
+}
+
+static void play(struct bench *b, const struct way *w, const int *in, const int *out)
+{
+	run(b, w, in, out, false);
+}
+
+static void tell(struct bench *b, const struct way *w, const int *in, const int *out)
+{
+	run(b, w, in, out, true);
 }
 
 /* ---- files ------------------------------------------------------------- */
@@ -169,6 +232,38 @@ void pp_eventfd_epoll(struct bench *b)
 	play(b, &w, (int[]){ y, x }, (int[]){ x, y });
 }
 
+void tell_eventfd(struct bench *b)
+{
+	static const struct way w = {
+		.prepare = prepare_epoll, .say = say_u64, .hear = hear_u64_epoll,
+	};
+	int x = eventfd(0, EFD_CLOEXEC), y = eventfd(0, EFD_CLOEXEC);
+
+	tell(b, &w, (int[]){ y, x }, (int[]){ x, y });
+}
+
+void tell_pipe(struct bench *b)
+{
+	static const struct way w = {
+		.prepare = prepare_epoll, .say = say_u64, .hear = hear_u64_epoll,
+	};
+	int x[2], y[2];
+
+	want(!pipe(x) && !pipe(y));
+	tell(b, &w, (int[]){ y[0], x[0] }, (int[]){ x[1], y[1] });
+}
+
+void tell_socket(struct bench *b)
+{
+	static const struct way w = {
+		.prepare = prepare_epoll, .say = say_u64, .hear = hear_u64_epoll,
+	};
+	int x[2];
+
+	want(!socketpair(AF_UNIX, SOCK_STREAM, 0, x));
+	tell(b, &w, x, x);
+}
+
 void pp_pipe(struct bench *b)
 {
 	static const struct way w = { .say = say_u64, .hear = hear_u64 };
@@ -187,6 +282,146 @@ void pp_socket(struct bench *b)
 	play(b, &w, x, x);
 }
 
+/* ---- message queue ----------------------------------------------------- */
+
+static void say_mq(struct side *s)
+{
+	uint64_t one = 1;
+
+	want(!mq_send(s->out, (char *)&one, sizeof(one), 0));
+}
+
+static void hear_mq(struct side *s)
+{
+	uint64_t value;
+
+	want(mq_receive(s->in, (char *)&value, sizeof(value), NULL) == sizeof(value));
+}
+
+static void hear_mq_epoll(struct side *s)
+{
+	struct epoll_event ev;
+
+	want(epoll_wait(s->ep, &ev, 1, -1) == 1);
+	hear_mq(s);
+}
+
+void pp_mq(struct bench *b)
+{
+	static const struct way w = { .say = say_mq, .hear = hear_mq };
+	int x[2], y[2];
+
+	open_mq(x);
+	open_mq(y);
+	play(b, &w, (int[]){ y[0], x[0] }, (int[]){ x[1], y[1] });
+}
+
+void tell_mq(struct bench *b)
+{
+	static const struct way w = {
+		.prepare = prepare_epoll, .say = say_mq, .hear = hear_mq_epoll,
+	};
+	int x[2], y[2];
+
+	open_mq(x);
+	open_mq(y);
+	tell(b, &w, (int[]){ y[0], x[0] }, (int[]){ x[1], y[1] });
+}
+
+/* ---- signals ----------------------------------------------------------- */
+
+static void prepare_signalfd(struct side *s)
+{
+	struct epoll_event ev = { .events = EPOLLIN };
+
+	s->in = open_signalfd();
+	s->ep = epoll_create1(EPOLL_CLOEXEC);
+	want(!epoll_ctl(s->ep, EPOLL_CTL_ADD, s->in, &ev));
+}
+
+static void say_signal(struct side *s)
+{
+	want(!sigqueue(s->pid, SIGRTMIN, (union sigval){ .sival_int = 1 }));
+}
+
+static void hear_signal(struct side *s)
+{
+	struct signalfd_siginfo si;
+	struct epoll_event ev;
+
+	want(epoll_wait(s->ep, &ev, 1, -1) == 1);
+	want(read(s->in, &si, sizeof(si)) == sizeof(si));
+}
+
+void tell_signalfd(struct bench *b)
+{
+	static const struct way w = {
+		.prepare = prepare_signalfd, .say = say_signal, .hear = hear_signal,
+	};
+
+	tell(b, &w, (int[]){ -1, -1 }, (int[]){ -1, -1 });
+}
+
+/* ---- io_uring: a ring for each, and messages between them --------------- */
+
+static struct io_uring rings[2];
+
+static void say_uring(struct side *s)
+{
+	say_by_ring(&rings[s->me], &rings[!s->me], 1);
+}
+
+static void heard_uring(struct side *s)
+{
+	struct io_uring_cqe *cqe;
+
+	want(!io_uring_peek_cqe(&rings[s->me], &cqe));
+	io_uring_cqe_seen(&rings[s->me], cqe);
+}
+
+static void hear_uring(struct side *s)
+{
+	struct io_uring_cqe *cqe;
+
+	want(!io_uring_wait_cqe(&rings[s->me], &cqe));
+	io_uring_cqe_seen(&rings[s->me], cqe);
+}
+
+static void both_uring(struct side *s)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&rings[s->me]);
+
+	io_uring_prep_msg_ring(sqe, rings[!s->me].ring_fd, 0, 1, 0);
+	sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+	want(io_uring_submit_and_wait(&rings[s->me], 1) == 1);
+	heard_uring(s);
+}
+
+static void with_rings(struct bench *b, const struct way *w, bool one_way)
+{
+	unsigned int i;
+
+	for (i = 0; i < 2; i++)
+		want(!io_uring_queue_init(8, &rings[i], 0));
+	run(b, w, (int[]){ -1, -1 }, (int[]){ -1, -1 }, one_way);
+	for (i = 0; i < 2; i++)
+		io_uring_queue_exit(&rings[i]);
+}
+
+void pp_uring(struct bench *b)
+{
+	static const struct way w = { .say = say_uring, .hear = hear_uring, .both = both_uring };
+
+	with_rings(b, &w, false);
+}
+
+void tell_uring(struct bench *b)
+{
+	static const struct way w = { .say = say_uring, .hear = hear_uring };
+
+	with_rings(b, &w, true);
+}
+
 /* ---- futex ------------------------------------------------------------- */
 
 static void say_futex(struct side *s)
@@ -203,6 +438,13 @@ static void hear_futex(struct side *s)
 
 	while (!__atomic_exchange_n(word, 0, __ATOMIC_ACQUIRE))
 		syscall(SYS_futex, word, FUTEX_WAIT, 0, NULL);
+}
+
+void tell_futex(struct bench *b)
+{
+	static const struct way w = { .say = say_futex, .hear = hear_futex };
+
+	tell(b, &w, (int[]){ -1, -1 }, (int[]){ -1, -1 });
 }
 
 void pp_futex(struct bench *b)
@@ -238,6 +480,16 @@ static void prepare_raw_mask(struct side *s, uint32_t mask)
 static void prepare_raw(struct side *s)
 {
 	prepare_raw_mask(s, 0);
+	s->signal = (struct aop_signal_entry) {
+		.handle = s->mine, .what = AOP_SIGNAL_PROGRESS, .value = 1,
+	};
+	s->entry = (struct aop_wait_entry) { .handle = s->theirs, .mask = AOP_EV_CHANGE };
+	s->wait = (struct aop_ioc_wait) {
+		.size = sizeof(s->wait),
+		.entries = abi_u64(&s->entry), .entry_size = sizeof(s->entry), .nr = 1, .need = 1,
+		.signals = abi_u64(&s->signal), .signal_size = sizeof(s->signal), .nr_signals = 1,
+		.deadline = AOP_FOREVER_NS,
+	};
 }
 
 static void saw_raw(struct side *s)
@@ -258,19 +510,24 @@ static void hear_raw(struct side *s)
 
 static void both_raw(struct side *s)
 {
-	struct aop_signal_entry sig = {
-		.handle = s->mine, .what = AOP_SIGNAL_PROGRESS, .value = 1,
-	};
-	struct aop_wait_entry e = { .handle = s->theirs, .mask = AOP_EV_CHANGE, .seq = s->seq };
-	struct aop_ioc_wait w = {
-		.size = sizeof(w),
-		.entries = abi_u64(&e), .entry_size = sizeof(e), .nr = 1, .need = 1,
-		.signals = abi_u64(&sig), .signal_size = sizeof(sig), .nr_signals = 1,
-		.deadline = AOP_FOREVER_NS,
-	};
-
-	want(!ioctl(s->ctx.fd, AOP_IOC_WAIT, &w) && w.count == 1 && !sig.ret);
+	s->entry.seq = s->seq;
+	s->wait.signalled = 0;
+	want(!ioctl(s->ctx.fd, AOP_IOC_WAIT, &s->wait) && s->wait.count == 1 && !s->signal.ret);
 	saw_raw(s);
+}
+
+void pp_raw_blocking(struct bench *b)
+{
+	static const struct way w = { .prepare = prepare_raw, .say = say_raw, .hear = hear_raw };
+
+	play(b, &w, (int[]){ -1, -1 }, (int[]){ -1, -1 });
+}
+
+void tell_raw_wait(struct bench *b)
+{
+	static const struct way w = { .prepare = prepare_raw, .say = say_raw, .hear = hear_raw };
+
+	tell(b, &w, (int[]){ -1, -1 }, (int[]){ -1, -1 });
 }
 
 void pp_raw_wait(struct bench *b)
@@ -308,6 +565,15 @@ void pp_raw_epoll(struct bench *b)
 	};
 
 	play(b, &w, (int[]){ -1, -1 }, (int[]){ -1, -1 });
+}
+
+void tell_raw_epoll(struct bench *b)
+{
+	static const struct way w = {
+		.prepare = prepare_raw_epoll, .say = say_raw, .hear = hear_raw_epoll,
+	};
+
+	tell(b, &w, (int[]){ -1, -1 }, (int[]){ -1, -1 });
 }
 
 /* ---- libaop ------------------------------------------------------------ */

@@ -20,10 +20,10 @@ struct pair {
 	struct abi_ctx own, see;
 	int ep;
 	unsigned int nr;
-	struct aop_create_entry create[BURST];
-	struct aop_attach_entry attach[BURST];
-	struct aop_signal_entry signal[BURST];
-	struct aop_detach_entry detach[BURST];
+	struct aop_create_entry create[MANY];
+	struct aop_attach_entry attach[MANY];
+	struct aop_signal_entry signal[MANY];
+	struct aop_detach_entry detach[MANY];
 };
 
 static void pair_open(struct pair *p, uint32_t slots)
@@ -117,9 +117,9 @@ static __always_inline void sleep_in_epoll(struct pair *p)
 /* Take @nr events out of the ring, and look at the state of each. */
 static __always_inline void take(struct pair *p, unsigned int nr, unsigned int state)
 {
-	uint32_t index[BURST], i;
+	uint32_t index[MANY], i;
 
-	want(abi_reap(&p->see, index, BURST) == nr);
+	want(abi_reap(&p->see, index, MANY) == nr);
 	for (i = 0; i < nr; i++)
 		want((__atomic_load_n(&abi_slot(&p->see, index[i])->word, __ATOMIC_ACQUIRE) &
 		      0xff) == state);
@@ -128,10 +128,10 @@ static __always_inline void take(struct pair *p, unsigned int nr, unsigned int s
 /* Who only looks at the ring is in no epoll. */
 static __always_inline void events(struct bench *b, unsigned int nr, bool epoll)
 {
-	struct pair p;
+	static struct pair p;
 	unsigned int i;
 
-	pair_open(&p, 256);
+	pair_open(&p, nr > 256 ? nr : 256);
 	if (!epoll) {
 		close(p.ep);
 		p.ep = -1;
@@ -161,7 +161,10 @@ void raw_ring(struct bench *b)
 
 void raw_burst(struct bench *b)
 {
-	events(b, BURST, true);
+	if (b->arg == BURST)
+		events(b, BURST, true);
+	else
+		events(b, MANY, true);
 }
 
 /* The last event of an op: only the signal, epoll_wait and the look are counted. */
