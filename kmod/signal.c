@@ -250,9 +250,22 @@ int aop_signal_batch(struct aop_ctx *ctx, void __user *entries, u32 size, u32 nr
 	return aop_entries(ctx, &signals, entries, size, nr, done);
 }
 
-static noinline long signal_any(struct aop_ctx *ctx, void __user *arg)
+static noinline long signal_any(struct aop_ctx *ctx, u64 handle, u32 what, s64 value, u64 total)
 {
-	return aop_one(ctx, &signals, arg);
+	const struct aop_signal_entry e = {
+		.handle = handle, .what = what, .value = value, .total = total,
+	};
+	struct aop_run run AOP_UNINIT;
+	long ret = -EIO;
+
+	aop_table_lock(ctx);
+	if (likely(!ctx->dead)) {
+		aop_run_begin(&run);
+		ret = signal_one(ctx, &run, &e);
+		aop_run_end(&run);
+	}
+	aop_table_unlock(ctx);
+	return ret;
 }
 
 /**
@@ -274,7 +287,7 @@ long aop_ioctl_signal(struct aop_ctx *ctx, void __user *arg)
  * @arg: struct aop_signal_entry
  *
  * Context: may sleep.
- * Return: as aop_one().
+ * Return: what a batch would have in ret; -EFAULT; -EIO when the process has ended.
  */
 long aop_ioctl_signal_one(struct aop_ctx *ctx, void __user *arg)
 {
@@ -292,7 +305,7 @@ long aop_ioctl_signal_one(struct aop_ctx *ctx, void __user *arg)
 	user_read_access_end();
 	if (likely(what == AOP_SIGNAL_PROGRESS) && likely(progress_own(ctx, handle, value, total)))
 		return 0;
-	return signal_any(ctx, arg);
+	return signal_any(ctx, handle, what, value, total);
 fault:
 	user_read_access_end();
 	return -EFAULT;
