@@ -89,10 +89,11 @@ static int set_up(struct aop_ctx *ctx, const struct aop_ctx_opts *o)
  * a forked child must open its own, and with the process its ops end.  Allocates.
  * Any thread; not a signal handler.
  *
- * Return: 0; -ENODEV: there is no /dev/aop (modprobe aop); -EACCES: it may not be
- * opened; -EPROTONOSUPPORT: the module speaks another ABI; -EINVAL: bad options
- * (more than AOP_MAX_SLOTS slots, unknown flags); -E2BIG: options of a newer
- * library; -EMFILE, -ENFILE: no descriptor is left; -ENOMEM.
+ * Return: 0; -ENODEV: there is no /dev/aop: the module is not loaded, and
+ * aop_strerror() says how to load it; -EACCES: it may not be opened; -EPROTONOSUPPORT:
+ * the module speaks another ABI; -EINVAL: bad options (more than AOP_MAX_SLOTS slots,
+ * unknown flags); -E2BIG: options of a newer library; -EMFILE, -ENFILE: no descriptor is
+ * left; -ENOMEM.
  */
 int aop_ctx_open(struct aop_ctx **ctx, const struct aop_ctx_opts *opts)
 {

@@ -174,7 +174,6 @@ struct aop *aop_for_each(struct aop_loop *l, struct aop_each *each)
 	/* Begun last: with it calls may come. */
 	if (!loop_begin(l, &e->op, &e->asked, each_asked))
 		return &e->op;
-	loop_hold(l);
 	loop_queue(l, &e->work, LOOP_MAIN);
 	return &e->op;
 }

@@ -9,6 +9,10 @@
  * takes one gives the work back before he runs it when there are more: a pool runs
  * them side by side, a loop in turn.
  *
+ * An executor is run by threads, and they are not copied by a fork: in the child it is
+ * foreign.  It runs nothing there, and its lock, which one of them may have held, is not
+ * taken.
+ *
  * The home's lock protects the queue and watch->queued.  It nests inside the locks
  * of the homes that watches come from.  No lock is held while submit or a callback
  * runs.
@@ -17,12 +21,14 @@
 #include <stddef.h>
 
 #include "internal.h"
+#include "local.h"
 
 struct exec {
 	void (*submit)(struct aop_exec *x, struct aop_work *w);
 	struct aop_work work;
 	struct home home;
 	struct watch *first, *last;
+	uint32_t process;		/* whose it is: fork_count of then; 0: nobody's yet */
 };
 
 _Static_assert(sizeof(struct exec) <= sizeof(struct aop_exec), "struct exec");
@@ -32,6 +38,33 @@ _Static_assert(sizeof(struct exec) <= sizeof(struct aop_exec), "struct exec");
 static struct exec *to_exec(struct aop_exec *x)
 {
 	return (struct exec *)x;
+}
+
+bool exec_foreign(const struct aop_exec *exec)
+{
+	uint32_t process = __atomic_load_n(&((const struct exec *)exec)->process,
+					   __ATOMIC_RELAXED);
+
+	return process && process != atomic_load_explicit(&fork_count, memory_order_relaxed);
+}
+
+void exec_adopt(struct aop_exec *exec)
+{
+	fork_handle();
+	__atomic_store_n(&to_exec(exec)->process,
+			 atomic_load_explicit(&fork_count, memory_order_relaxed),
+			 __ATOMIC_RELAXED);
+}
+
+/* false: it is foreign, and there is nothing to lock. */
+static bool exec_lock(struct exec *x)
+{
+	if (unlikely(exec_foreign((struct aop_exec *)x)))
+		return false;
+	if (unlikely(!__atomic_load_n(&x->process, __ATOMIC_RELAXED)))
+		exec_adopt((struct aop_exec *)x);
+	lock_take(&x->home.lock);
+	return true;
 }
 
 /* With the lock held. */
@@ -59,7 +92,8 @@ static void exec_run(struct aop_work *work)
 	struct watch *w;
 	bool more;
 
-	lock_take(&x->home.lock);
+	if (!exec_lock(x))
+		return;
 	x->home.flags &= ~EXEC_SUBMITTED;
 	w = x->first;
 	if (!w) {			/* unwatched in the meantime */
@@ -84,7 +118,8 @@ static void exec_run(struct aop_work *work)
 		return;
 	w->home->scope->run(w);
 
-	lock_take(&x->home.lock);
+	if (!exec_lock(x))		/* fn has forked, and this is the child */
+		return;
 	more = frame.again && frame.w && append(x, w) == EXEC_SUBMIT;
 	frame_leave(&x->home, &frame);
 	lock_drop(&x->home.lock);
@@ -96,7 +131,7 @@ void exec_finish(struct aop_exec *exec)
 {
 	struct exec *x = to_exec(exec);
 
-	while (x->first)
+	while (x->first && !exec_foreign(exec))
 		exec_run(&x->work);
 }
 
@@ -105,7 +140,8 @@ enum exec_push exec_push(struct aop_exec *exec, struct watch *w)
 	struct exec *x = to_exec(exec);
 	enum exec_push ret;
 
-	lock_take(&x->home.lock);
+	if (!exec_lock(x))
+		return EXEC_WAS_THERE;
 	ret = append(x, w);
 	lock_drop(&x->home.lock);
 	return ret;
@@ -140,7 +176,8 @@ void exec_last(struct aop_exec *exec, struct watch *w)
 	struct exec *x = to_exec(exec);
 	struct frame *f;
 
-	lock_take(&x->home.lock);
+	if (!exec_lock(x))
+		return;
 	unqueue(x, w);
 	f = frame_find(&x->home, w);
 	if (f)
@@ -153,7 +190,8 @@ bool exec_forget(struct aop_exec *exec, struct watch *w)
 	struct exec *x = to_exec(exec);
 	bool elsewhere;
 
-	lock_take(&x->home.lock);
+	if (!exec_lock(x))
+		return false;
 	unqueue(x, w);
 	elsewhere = frame_forget(&x->home, w);
 	lock_drop(&x->home.lock);
@@ -164,7 +202,8 @@ void exec_wait(struct aop_exec *exec, const struct watch *w)
 {
 	struct exec *x = to_exec(exec);
 
-	lock_take(&x->home.lock);
+	if (!exec_lock(x))
+		return;
 	frame_wait(&x->home, w);
 	lock_drop(&x->home.lock);
 }

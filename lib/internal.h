@@ -130,6 +130,10 @@ void exec_last(struct aop_exec *x, struct watch *w);
 /* w is unwatched: out of the queue with it.  Does another thread run it? */
 bool exec_forget(struct aop_exec *x, struct watch *w);
 void exec_wait(struct aop_exec *x, const struct watch *w);
+/* Was it made, or used, before the fork that made this process? */
+bool exec_foreign(const struct aop_exec *x);
+/* It is this process's. */
+void exec_adopt(struct aop_exec *x);
 
 /* ---- the op --------------------------------------------------------------- */
 

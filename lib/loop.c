@@ -228,7 +228,8 @@ static void leave(struct aop_loop *l)
  *
  * Return: AOP_RUN_ALL: 0: nothing is left; AOP_RUN_ALL, AOP_RUN_FOREVER: 1: stopped;
  * otherwise how much was done, 0: nothing was.  -EDEADLK: called from a callback;
- * -EINVAL: @how is unknown; or what the system said to the engine (-EBADF after a fork).
+ * -EINVAL: @how is unknown; -EIO: it was opened before the fork that made this process; or
+ * what the system said to the engine.
  */
 int aop_loop_run(struct aop_loop *l, enum aop_run how)
 {
@@ -238,6 +239,8 @@ int aop_loop_run(struct aop_loop *l, enum aop_run how)
 		return -EDEADLK;
 	if ((unsigned int)how > AOP_RUN_READY)
 		return -EINVAL;
+	if (unlikely(exec_foreign(&l->exec)))
+		return -EIO;
 	enter(l);
 	if (how == AOP_RUN_ONCE || how == AOP_RUN_READY) {
 		ret = turn(l, how == AOP_RUN_ONCE, false);
@@ -279,8 +282,8 @@ static void got(struct aop_watch *w, const struct aop_status *st)
  * Blocks.  The op is not dropped.  Not for callbacks of the same loop.
  *
  * Return: as aop_result(); -EDEADLK: called from a callback; -ECANCELED: aop_loop_stop()
- * came first (aop_is_over() tells); -EXDEV: its context was not added to the loop; or an
- * errno of aop_then().
+ * came first (aop_is_over() tells); -EXDEV: its context was not added to the loop; -EIO: as
+ * aop_loop_run(); or an errno of aop_then().
  */
 int64_t aop_loop_get(struct aop_loop *l, struct aop *op)
 {
@@ -292,6 +295,8 @@ int64_t aop_loop_get(struct aop_loop *l, struct aop *op)
 		return aop_result(op);
 	if (l->running)
 		return -EDEADLK;
+	if (unlikely(exec_foreign(&l->exec)))
+		return -EIO;
 	if (to_op(op)->scope == &scope_shared && !has_context(l, to_op(op)->ctx))
 		return -EXDEV;
 	enter(l);
@@ -526,6 +531,15 @@ static void run_the_rest(struct aop_loop *l)
 	while (work_run_queues(l));
 }
 
+static void free_loop(struct aop_loop *l)
+{
+	l->engine->close(l);
+	if (l->alarm.fd >= 0)
+		close(l->alarm.fd);
+	close(l->door.fd);
+	free(l);
+}
+
 /**
  * aop_loop_close() - close a loop
  * @l: from aop_loop_open(); or NULL
@@ -537,12 +551,17 @@ static void run_the_rest(struct aop_loop *l)
  * No other thread may use the loop any more, but for posts that have returned or been
  * run; watches on its executor must be gone, and ops over whose deadline it keeps, or
  * which others drive and aop_within() or aop_for_each() waits for.  Not from a callback of
- * the loop.
+ * the loop.  In a forked child it frees what came along, and ends nothing: the files that
+ * the engine waits for are the parent's as well.
  */
 void aop_loop_close(struct aop_loop *l)
 {
 	if (!l)
 		return;
+	if (exec_foreign(&l->exec)) {
+		free_loop(l);
+		return;
+	}
 	if (l->tasks.close)
 		l->tasks.close(l);
 	enter(l);
@@ -555,15 +574,11 @@ void aop_loop_close(struct aop_loop *l)
 	run_the_rest(l);
 	alarms_close(l);
 	work_close(l);
-	if (l->alarm.fd >= 0) {
+	if (l->alarm.fd >= 0)
 		loop_remove_source(l, &l->alarm);
-		close(l->alarm.fd);
-	}
 	offload_close(l);
 	l->engine->remove(l, &l->door);
-	l->engine->close(l);
-	close(l->door.fd);
-	free(l);
+	free_loop(l);
 }
 
 /**

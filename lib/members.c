@@ -57,6 +57,9 @@ static void group_lock(struct group *g)
 {
 	if (g->local)
 		lock_take(&g->lock);
+	else if (ASSERTS)
+		assert_that(g->op.thread == self(),
+			    "a private group's member ends on another thread: its private members should be local (AOP_ANY_THREAD)");
 }
 
 static void group_unlock(struct group *g)

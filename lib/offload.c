@@ -57,6 +57,8 @@ int offload(struct io *io)
 		l->own_pool = true;
 	}
 	x = aop_pool_exec(l->pool);
+	if (unlikely(exec_foreign(x)))
+		return -EIO;
 	io->state = IO_QUEUED;
 	io->work.next = NULL;
 	io->work.run = make_call;

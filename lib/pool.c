@@ -248,6 +248,7 @@ int aop_pool_open(struct aop_pool **pool, const struct aop_pool_opts *opts)
 	if (!p)
 		return -ENOMEM;
 	p->exec.submit = exec_submit_pool;
+	exec_adopt(&p->exec);
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_cond_init(&p->more, NULL);
 	p->work_end = &p->work;
@@ -268,7 +269,7 @@ int aop_pool_open(struct aop_pool **pool, const struct aop_pool_opts *opts)
  * Jobs that wait are let go of: they end FAILED, -EOWNERDEAD, by the system.  Blocks
  * until those that run have ended, and the executor's work is done; who is in a hurry
  * cancels them first.  Not from a thread of the pool.  Nobody may use the pool or its
- * executor any more.
+ * executor any more.  In a forked child it frees the memory, and nothing ends.
  */
 void aop_pool_close(struct aop_pool *p)
 {
@@ -277,6 +278,10 @@ void aop_pool_close(struct aop_pool *p)
 
 	if (!p)
 		return;
+	if (exec_foreign(&p->exec)) {
+		free(p);
+		return;
+	}
 	pthread_mutex_lock(&p->lock);
 	p->closing = true;
 	while ((j = p->first)) {
@@ -316,12 +321,14 @@ struct aop_exec *aop_pool_exec(struct aop_pool *p)
  *
  * Any thread; not a signal handler.
  *
- * Return: 0; -EINVAL: @s->size is wrong.
+ * Return: 0; -EINVAL: @s->size is wrong; -EIO: as aop_pool_run().
  */
 int aop_pool_stats(struct aop_pool *p, struct aop_pool_stats *s)
 {
 	if (s->size != sizeof(*s))
 		return -EINVAL;
+	if (exec_foreign(&p->exec))
+		return -EIO;
 	pthread_mutex_lock(&p->lock);
 	*s = p->stats;
 	s->threads = p->nr_threads;
@@ -340,6 +347,8 @@ static void job_asked(struct aop_watch *w, const struct aop_status *st)
 	bool mine;
 
 	(void)st;
+	if (exec_foreign(&p->exec))
+		return;
 	pthread_mutex_lock(&p->lock);
 	mine = j->queued;
 	if (mine) {
@@ -367,7 +376,8 @@ static void job_asked(struct aop_watch *w, const struct aop_status *st)
  * Never blocks, allocates nothing.  Any thread; not a signal handler.
  *
  * Return: the op of @job, never NULL.  FAILED: -EAGAIN: the line is full; -EINVAL: @p
- * or @fn is NULL; -ESHUTDOWN: the pool is being closed.
+ * or @fn is NULL; -ESHUTDOWN: the pool is being closed; -EIO: it was opened before the
+ * fork that made this process, and has no threads here.
  */
 struct aop *aop_pool_run(struct aop_pool *p, struct aop_job *job, aop_job_fn *fn, void *arg)
 {
@@ -377,6 +387,10 @@ struct aop *aop_pool_run(struct aop_pool *p, struct aop_job *job, aop_job_fn *fn
 
 	if (unlikely(!p || !fn)) {
 		op_ended(to_op(&j->op), -EINVAL);
+		return &j->op;
+	}
+	if (unlikely(exec_foreign(&p->exec))) {
+		op_ended(to_op(&j->op), -EIO);
 		return &j->op;
 	}
 	if (aop_init(&j->op, AOP_LOCAL))

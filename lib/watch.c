@@ -26,6 +26,8 @@ int watch_add(struct op *op, struct aop_watch *watch, enum watch_kind kind,
 	w->pad = 0;
 	if (unlikely(!op || !fn))
 		return -EINVAL;
+	if (unlikely(where && exec_foreign(where)))
+		return -EIO;
 	return scope_of(op)->watch(op, w);
 }
 
@@ -53,7 +55,8 @@ int watch_add(struct op *op, struct aop_watch *watch, enum watch_kind kind,
  * progress, or for anything when this process created it; else none.  Does not
  * block.  Any thread; not a signal handler.
  *
- * Return: 0; -EINVAL: @fn is NULL; -EIO: the context is another process's; -ENOMEM: a fork
+ * Return: 0; -EINVAL: @fn is NULL; -EIO: the context, or the executor, was made before the
+ * fork that made this process; -ENOMEM: a fork
  * could not be provided for (local scope, the first watch of a process).  With an
  * error nothing is attached, and aop_unwatch() is harmless.
  */

@@ -267,6 +267,7 @@ void work_open(struct aop_loop *l)
 	for (q = 0; q < LOOP_QUEUES; q++)
 		l->queue[q].first = WORK_END;
 	l->exec.submit = exec_on_loop;
+	exec_adopt(&l->exec);
 	l->stop.run = run_stop;
 	atomic_init(&l->posted, ASLEEP);
 	l->asleep = true;

@@ -86,7 +86,6 @@ int main(void)
 		return 1;
 	r = fork() ? client(sv[0]) : server(sv[1]);
 	if (r < 0)
-		fprintf(stderr, "aop: %d%s\n", r,
-			r == -ENODEV ? " (modprobe aop)" : "");
+		fprintf(stderr, "processes: %s\n", aop_strerror(r));
 	return r < 0;
 }

@@ -203,6 +203,9 @@ AOP_API_INLINE int64_t aop_result(const struct aop *op)
 	return __atomic_load_n(&op->st->result, __ATOMIC_RELAXED);
 }
 
+/* A negative answer in words; of -ENODEV: how to load the module. */
+const char *aop_strerror(int64_t error);
+
 /* ThreadSanitizer knows no fences; acquiring loads do the same for a little more. */
 #ifdef __SANITIZE_THREAD__
 #define AOP_PLAIN_	__ATOMIC_ACQUIRE

@@ -68,6 +68,25 @@ static int local_dropped_twice(void)
 	return dropped_twice(AOP_LOCAL);
 }
 
+/* A private group, since one member is; the other one ends elsewhere. */
+static int group_ends_elsewhere(void)
+{
+	static struct aop_member m[2];
+	static struct aop_group g;
+	static struct aop mine;
+	struct aop *ops[2] = { &mine, &op };
+	pthread_t t;
+
+	if (aop_init(&mine, AOP_PRIVATE) || aop_init(&op, AOP_LOCAL))
+		return 1;
+	owner = aop_owner(&op);
+	aop_any(&g, m, ops, 2, 0);
+	if (pthread_create(&t, NULL, drive, NULL))
+		return 1;
+	pthread_join(t, NULL);
+	return 0;
+}
+
 static const struct {
 	const char *name;
 	int (*fn)(void);
@@ -76,6 +95,8 @@ static const struct {
 } cases[] = {
 	{ "private, another thread", by_another_thread,
 	  "a private op is used by another thread: create it with AOP_LOCAL", false },
+	{ "private group, a member on another thread", group_ends_elsewhere,
+	  "a private group's member ends on another thread", false },
 	{ "private, after the end", private_after_the_end, "that its owner has let go of", true },
 	{ "local, after the end", local_after_the_end, "that its owner has let go of", true },
 	{ "private, dropped twice", private_dropped_twice, "that nobody holds", true },

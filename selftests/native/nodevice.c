@@ -30,4 +30,15 @@ TEST_F(nodevice, opening_a_context)
 	EXPECT_EQ(-EINVAL, aop_join(&self->op));
 }
 
+TEST(answers_in_words)
+{
+	EXPECT_NE(NULL, strstr(aop_strerror(-ENODEV), "modprobe aop"));
+	EXPECT_STREQ("No error", aop_strerror(0));
+	EXPECT_STREQ("No error", aop_strerror(INT64_MAX));
+	EXPECT_STREQ(strerrordesc_np(EINVAL), aop_strerror(-EINVAL));
+	EXPECT_STREQ("An unknown error", aop_strerror(-4000));
+	EXPECT_STREQ("An unknown error", aop_strerror(INT64_MIN));
+	EXPECT_STREQ("It is not final", aop_strerror(-EINPROGRESS));
+}
+
 TEST_HARNESS_MAIN
