@@ -32,6 +32,34 @@ static struct home *home_of(const struct stream *s)
 	return is_local(s) ? &bound_home : &private_frames;
 }
 
+int stream_make(struct stream *s, struct aop_ctx *where, const struct aop_stream_opts *o)
+{
+	uint32_t place = (o->place + 7) & ~7u, word = 0;
+	uint64_t max = o->places < 4 ? o->place : (uint64_t)o->places / 2 * place;
+
+	if (!o->place || o->place > SLOT_LEN / 2 || !o->places || o->places & (o->places - 1) ||
+	    o->places > 1u << 30 || o->flags & ~STREAM_FLAGS)
+		return -EINVAL;
+	if (o->flags & (AOP_LOSSY | AOP_ON_ALL) && !(o->flags & AOP_BROADCAST))
+		return -EINVAL;
+	if (where == AOP_LOCAL && !barrier_init())
+		word |= WORD_FENCE;
+	if (o->flags & AOP_MANY_SENDERS)
+		word |= WORD_SEND;
+	if (o->flags & (AOP_MANY_RECEIVERS | AOP_BROADCAST))
+		word |= WORD_RECEIVE;
+	memset(s, 0, sizeof(*s));
+	s->place = place;
+	s->mask = o->places - 1;
+	s->max = max > SLOT_LEN ? SLOT_LEN : max;
+	s->flags = o->flags | (where == AOP_LOCAL ? STREAM_LOCAL : 0);
+	atomic_init(&s->word, word);
+	s->peer = &s->word;
+	s->more = o->more;
+	s->data = o->data;
+	return 0;
+}
+
 /**
  * aop_stream_init() - begin a stream
  * @stream: memory of the caller's, uninitialised; there is nothing to destroy
@@ -55,41 +83,26 @@ static struct home *home_of(const struct stream *s)
 int aop_stream_init(struct aop_stream *stream, struct aop_ctx *where, void *mem, size_t size,
 		    const struct aop_stream_opts *o)
 {
-	struct stream *s = to_stream(stream);
 	struct aop_stream_opts copy;
-	uint32_t i, place;
+	struct slot *slots = mem;
+	uint32_t i;
 	int ret;
 
-	if (!s || !mem || !o || (where != AOP_PRIVATE && where != AOP_LOCAL))
+	if (!stream || !mem || !o || (where != AOP_PRIVATE && where != AOP_LOCAL))
 		return -EINVAL;
 	ret = opts_copy(&copy, sizeof(copy), o);
+	if (!ret)
+		ret = stream_make(to_stream(stream), where, &copy);
 	if (ret)
 		return ret;
-	if (!copy.place || copy.place > SLOT_LEN / 2 || !copy.places ||
-	    copy.places & (copy.places - 1) || copy.places > 1u << 30 ||
-	    copy.flags & ~STREAM_FLAGS || (uintptr_t)mem % 16 ||
-	    size < AOP_STREAM_MEM(copy.place, copy.places))
+	if ((uintptr_t)mem % 16 || size < AOP_STREAM_MEM(copy.place, copy.places))
 		return -EINVAL;
-	if (copy.flags & (AOP_LOSSY | AOP_ON_ALL) && !(copy.flags & AOP_BROADCAST))
-		return -EINVAL;
-	memset(s, 0, sizeof(*s));
-	place = (copy.place + 7) & ~7u;
-	s->slots = mem;
-	s->mem = (char *)mem + copy.places * sizeof(struct slot);
-	s->place = place;
-	s->mask = copy.places - 1;
-	s->max = copy.places < 4 ? copy.place : copy.places / 2 * (uint64_t)place > SLOT_LEN ?
-		SLOT_LEN : copy.places / 2 * place;
-	s->flags = copy.flags | (where == AOP_LOCAL ? STREAM_LOCAL : 0);
-	atomic_init(&s->word, (where == AOP_LOCAL && !barrier_init() ? WORD_FENCE : 0) |
-		    (copy.flags & AOP_MANY_SENDERS ? WORD_SEND : 0) |
-		    (copy.flags & (AOP_MANY_RECEIVERS | AOP_BROADCAST) ? WORD_RECEIVE : 0));
-	s->more = copy.more;
-	s->data = copy.data;
+	to_stream(stream)->slots = slots;
+	to_stream(stream)->mem = (char *)(slots + copy.places);
 	for (i = 0; i < copy.places; i++) {
-		atomic_init(&s->slots[i].seq, 2 * i);
-		atomic_init(&s->slots[i].len, 0);
-		s->slots[i].asker = NULL;
+		atomic_init(&slots[i].seq, 2 * i);
+		atomic_init(&slots[i].len, 0);
+		slots[i].asker = NULL;
 	}
 	return 0;
 }
@@ -122,7 +135,7 @@ uint64_t aop_stream_lost(struct aop_stream *stream)
  * was made with AOP_MANY_SENDERS.
  *
  * Return: 0; -EINVAL: something is NULL, or @flags are wrong; -EBUSY: AOP_ONE_SHOT, and
- * there is another sender.
+ * there is another sender; -EPERM: this is the receivers' side of a shared stream.
  */
 int aop_sender_init(struct aop_sender *sender, struct aop_stream *stream, unsigned int flags)
 {
@@ -134,7 +147,9 @@ int aop_sender_init(struct aop_sender *sender, struct aop_stream *stream, unsign
 		return -EINVAL;
 	*tx = (struct sender){ .s = s, .flags = flags };
 	stream_lock(s);
-	if (flags & AOP_ONE_SHOT && s->nr_tx)
+	if (s->flags & STREAM_RECEIVES)
+		ret = -EPERM;
+	else if (flags & AOP_ONE_SHOT && s->nr_tx)
 		ret = -EBUSY;
 	else
 		s->nr_tx++;
@@ -168,6 +183,8 @@ static bool end_locked(struct stream *s, int error)
 		return false;
 	s->error = error;
 	word_set(s, word | WORD_ENDED);
+	if (s->shared)
+		shared_ended(s, error);
 	return true;
 }
 
@@ -196,7 +213,7 @@ static void give_up_places(struct stream *s)
 }
 
 /* The senders have gone without a word: take with them what receivers have bound. */
-static void cancel_bound(struct stream *s, int error)
+void cancel_bound(struct stream *s, int error)
 {
 	struct home *h = home_of(s);
 	struct receiver *rx;
@@ -242,7 +259,8 @@ void aop_sender_drop(struct aop_sender *sender)
 
 	stream_lock(s);
 	if (!--s->nr_tx) {
-		give_up_places(s);
+		if (!s->shared)
+			give_up_places(s);
 		if (tx->flags & AOP_DROP_ENDS && !(tx->flags & AOP_ONE_SHOT))
 			end_locked(s, 0);
 		else
@@ -253,6 +271,8 @@ void aop_sender_drop(struct aop_sender *sender)
 	waiters_end(c.first);
 	if (lost)
 		cancel_bound(s, -EOWNERDEAD);
+	if (s->shared)
+		shared_ring(s);
 }
 
 static int end(struct stream *s, int error)
@@ -265,6 +285,8 @@ static int end(struct stream *s, int error)
 	serve(s, &c);
 	stream_unlock(s);
 	waiters_end(c.first);
+	if (s->shared)
+		shared_ring(s);
 	return first ? 0 : -EALREADY;
 }
 
@@ -310,7 +332,8 @@ int aop_sender_fail(struct aop_sender *sender, int error)
  * In a broadcast the first one gets what is in the stream already, another one what is
  * sent from now on.  Any thread in local scope.
  *
- * Return: 0; -EINVAL: something is NULL, or @flags are wrong.
+ * Return: 0; -EINVAL: something is NULL, or @flags are wrong; -EPERM: this is the senders'
+ * side of a shared stream.
  */
 int aop_receiver_init(struct aop_receiver *receiver, struct aop_stream *stream,
 		      unsigned int flags)
@@ -322,6 +345,10 @@ int aop_receiver_init(struct aop_receiver *receiver, struct aop_stream *stream,
 		return -EINVAL;
 	*rx = (struct receiver){ .s = s };
 	stream_lock(s);
+	if (s->flags & STREAM_SENDS) {
+		stream_unlock(s);
+		return -EPERM;
+	}
 	rx->head = atomic_load_explicit(s->nr_rx ? &s->tail : &s->head, memory_order_relaxed);
 	rx->done = rx->head;
 	rx->next = s->rxs;
@@ -363,14 +390,19 @@ void aop_receiver_drop(struct aop_receiver *receiver)
 	for (p = &s->rxs; *p != rx; p = &(*p)->next)
 		;
 	*p = rx->next;
-	if (!--s->nr_rx)
+	if (!--s->nr_rx) {
 		word_set(s, word_of_stream(s) | WORD_DEAF);
+		if (s->shared)
+			shared_ended(s, 0);
+	}
 	if (s->flags & AOP_BROADCAST)
 		cast_release(s, &c);
 	serve(s, &c);
 	stream_unlock(s);
 	waiters_end(c.first);
 	forget_bound(s, rx);
+	if (s->shared)
+		shared_ring(s);
 }
 
 /**

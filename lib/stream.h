@@ -42,7 +42,10 @@
 struct slot {
 	_Atomic uint32_t seq;
 	_Atomic uint32_t len;			/* SLOT_*; with SLOT_SKIP: how many places */
-	struct transfer *asker;			/* SLOT_ASK: who waits for the answer; lock */
+	union {					/* SLOT_ASK: */
+		struct transfer *asker;		/* who waits for the answer; lock */
+		_Atomic uint32_t value[2];	/* shared: the answer */
+	};
 };
 
 #define SLOT_SKIP	0x80000000u
@@ -58,10 +61,16 @@ struct slot {
 #define WORD_RECEIVE	0x20u			/* nor receiving: see pop() */
 #define WORD_FENCE	0x40u			/* local, and without barrier_heavy() */
 
+#define WORD_BROKEN	0x80u			/* shared: the peer does not keep to the rules */
+
 /* stream->flags, beside AOP_*: */
 #define STREAM_LOCAL	0x100u
+#define STREAM_SENDS	0x200u			/* shared: what this side does */
+#define STREAM_RECEIVES	0x400u
 #define STREAM_FLAGS	(AOP_MANY_SENDERS | AOP_MANY_RECEIVERS | AOP_BROADCAST | AOP_LOSSY | \
 			 AOP_ON_ALL)
+
+struct shared_stream;
 
 struct stream {
 	/* made once, but for word, which changes when somebody goes to sleep */
@@ -69,7 +78,10 @@ struct stream {
 	char *mem;
 	uint32_t place, mask, max, flags;
 	_Atomic uint32_t word;
-	uint32_t pad[9];
+	uint32_t pad;
+	_Atomic uint32_t *peer;			/* where those on the other side say they wait */
+	struct shared_stream *shared;		/* NULL: both sides are here */
+	uint64_t pad_made[1];
 
 	/* senders' */
 	_Atomic uint32_t tail;
@@ -251,6 +263,12 @@ static inline bool advance(_Atomic uint32_t *position, uint32_t *from, uint32_t 
 	return true;
 }
 
+/* Is a message there?  In shared scope the peer may say so as he likes. */
+static inline bool is_sent(const struct stream *s, uint32_t pos)
+{
+	return atomic_load_explicit(&slot_at(s, pos)->seq, memory_order_acquire) == 2 * pos + 1;
+}
+
 /* 0: places for len bytes, which begin at *at, are ours; -EAGAIN: there are not so many. */
 static inline int claim_places(struct stream *s, size_t len, uint32_t *at)
 {
@@ -282,13 +300,15 @@ again:
 
 /*
  * 1: the message that begins at *at, *len long, is ours; -EAGAIN: there is none;
- * -EMSGSIZE: it has more than room bytes.
+ * -EMSGSIZE: it has more than room bytes; -EPROTO: the peer makes no sense.
+ *
+ * *len is read once, and what passes here lies inside the ring, whoever writes there.
  */
 static inline int claim_message(struct stream *s, size_t room, uint32_t *at, uint32_t *len)
 {
 	const bool many = s->flags & AOP_MANY_RECEIVERS;
+	uint32_t pos, seen, n, skipped = 0;
 	struct slot *slot;
-	uint32_t pos, seen;
 
 	pos = atomic_load_explicit(&s->head, memory_order_relaxed);
 	for (;;) {
@@ -301,6 +321,9 @@ static inline int claim_message(struct stream *s, size_t room, uint32_t *at, uin
 			continue;
 		}
 		*len = atomic_load_explicit(&slot->len, memory_order_relaxed);
+		n = places_of(s, *len);
+		if (unlikely(n - 1 >= straight(s, pos)))
+			return -EPROTO;
 		if (unlikely(!(*len & SLOT_SKIP) && (*len & SLOT_LEN) > room)) {
 			seen = pos;
 			pos = atomic_load_explicit(&s->head, memory_order_relaxed);
@@ -308,16 +331,24 @@ static inline int claim_message(struct stream *s, size_t room, uint32_t *at, uin
 				return -EMSGSIZE;
 			continue;
 		}
-		if (unlikely(!advance(&s->head, &pos, pos + places_of(s, *len), many)))
+		if (unlikely(!advance(&s->head, &pos, pos + n, many)))
 			continue;
 		if (likely(!(*len & SLOT_SKIP))) {
 			*at = pos;
 			return 1;
 		}
-		release(s, pos, *len & SLOT_LEN);
+		release(s, pos, n);
+		skipped += n;
+		if (unlikely(s->shared && skipped > s->mask + 1))
+			return -EPROTO;
 		pos = atomic_load_explicit(&s->head, memory_order_relaxed);
 	}
 }
+
+/* stream.c: all but the memory; o was copied. */
+int  stream_make(struct stream *s, struct aop_ctx *where, const struct aop_stream_opts *o);
+/* The senders have gone without a word; no lock is held. */
+void cancel_bound(struct stream *s, int error);
 
 /* ---- stream_serve.c: those who wait ---------------------------------------------------- */
 
@@ -325,11 +356,15 @@ static inline int claim_message(struct stream *s, size_t room, uint32_t *at, uin
 void serve(struct stream *s, struct chain *c);
 /* A slot was changed: is there anybody to serve? */
 void stream_served(struct stream *s);
+/* Somebody may be, on this side. */
+void stream_serve(struct stream *s);
+/* With the lock held: claim_message() has said -EPROTO. */
+int  stream_broken(struct stream *s, struct receiver *rx);
 
 static inline void wake_if(struct stream *s, uint32_t bits)
 {
 	changed_slot(word_of_stream(s));
-	if (unlikely(word_of_stream(s) & bits))
+	if (unlikely(atomic_load_explicit(s->peer, memory_order_acquire) & bits))
 		stream_served(s);
 }
 
@@ -342,6 +377,25 @@ void retire(struct stream *s, struct receiver *rx, uint32_t pos, uint32_t len, i
 	    struct chain *c);
 void fill_message(struct stream *s, struct receiver *rx, struct aop_message *m, uint32_t pos,
 		  uint32_t len);
+
+/* ---- stream_shared.c: what is different between processes ------------------------------- */
+
+/* Wake the peer, who said that he waits. */
+void shared_wake(struct stream *s);
+/* With the lock held: somebody here waits, and says so. */
+void shared_waits(struct stream *s);
+/* With the lock held: answers that have come.  An ask for the place at pos. */
+void shared_answers(struct stream *s, struct chain *c);
+void shared_ask(struct stream *s, struct transfer *t, struct chain *c);
+void shared_forget(struct stream *s, struct transfer *t);
+void shared_answer(struct stream *s, uint32_t pos, int64_t value);
+/* With the lock held: this side ends it.  Then, with no lock held, the peer is told. */
+void shared_ended(struct stream *s, int error);
+void shared_ring(struct stream *s);
+/* With the lock held: has the peer ended it? */
+void shared_hear(struct stream *s, struct chain *c);
+/* Somebody here begins to wait: the peer may want to know. */
+void shared_asks_more(struct stream *s);
 
 /* ---- stream_cast.c: each receiver gets each message; with the lock held ---------------- */
 

@@ -19,11 +19,6 @@ static uint32_t after(const struct stream *s, uint32_t pos)
 						       memory_order_relaxed));
 }
 
-static bool is_sent(const struct stream *s, uint32_t pos)
-{
-	return atomic_load_explicit(&slot_at(s, pos)->seq, memory_order_acquire) == 2 * pos + 1;
-}
-
 /* Free the record at head. */
 static void release_first(struct stream *s, struct chain *c)
 {

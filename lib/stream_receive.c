@@ -32,9 +32,15 @@ static inline int claim(struct stream *s, struct receiver *rx, size_t room, uint
 
 	if (unlikely(s->flags & AOP_BROADCAST))
 		return claim_slow(s, rx, room, at, len);
-	if (unlikely(word & WORD_READERS))
-		return -EAGAIN;
+	if (unlikely(word & (WORD_READERS | WORD_BROKEN)))
+		return word & WORD_BROKEN ? claim_slow(s, rx, room, at, len) : -EAGAIN;
 	ret = claim_message(s, room, at, len);
+	if (unlikely(ret == -EPROTO)) {
+		stream_lock(s);
+		ret = stream_broken(s, rx);
+		stream_unlock(s);
+		return ret;
+	}
 	/* All that was sent before the end was there when we looked. */
 	if (unlikely(ret == -EAGAIN && word & WORD_ENDED))
 		ret = claim_slow(s, rx, room, at, len);
@@ -47,6 +53,12 @@ static inline void retired(struct stream *s, struct receiver *rx, uint32_t pos, 
 	struct chain c = CHAIN_INIT(c);
 
 	if (likely(!(len & SLOT_ASK) && !(s->flags & AOP_BROADCAST))) {
+		release(s, pos, places_of(s, len));
+		wake_if(s, WORD_WRITERS);
+		return;
+	}
+	if (s->shared) {
+		shared_answer(s, pos, value);
 		release(s, pos, places_of(s, len));
 		wake_if(s, WORD_WRITERS);
 		return;
@@ -92,7 +104,7 @@ static inline int pop(struct receiver *rx, void *buf, size_t room)
 	copy(buf, place_at(s, pos), len);
 	release(s, pos, 1);
 	changed_slot(word);
-	if (unlikely(word_of_stream(s) & WORD_WRITERS))
+	if (unlikely(atomic_load_explicit(s->peer, memory_order_acquire) & WORD_WRITERS))
 		stream_served(s);
 	return 1;
 }
@@ -213,8 +225,7 @@ int aop_stream_retire(struct aop_receiver *rx, struct aop_message *m, int64_t va
 	uint32_t pos = m->priv, len = m->priv >> 32;
 
 	if (unlikely(!m->data || m->data != place_at(s, pos) || value < -4095 ||
-		     atomic_load_explicit(&slot_at(s, pos)->seq, memory_order_relaxed) !=
-		     2 * pos + 1))
+		     (!s->shared && !is_sent(s, pos))))
 		return -EINVAL;
 	if (unlikely(s->flags & AOP_BROADCAST && pos != r->done))
 		return -EINVAL;

@@ -95,7 +95,8 @@ static inline int push(struct sender *tx, const void *msg, size_t len)
 	copy(place_at(s, pos), msg, len);
 	commit(s, pos, len);
 	changed_slot(word);
-	if (unlikely(word_of_stream(s) & (WORD_READERS | WORD_DEAF)))
+	if (unlikely(atomic_load_explicit(s->peer, memory_order_acquire) &
+		     (WORD_READERS | WORD_DEAF)))
 		stream_served(s);
 	return 1;
 }
@@ -212,7 +213,10 @@ static bool is_open(const struct stream *s, const struct aop_message *m)
 {
 	uint32_t pos = m->priv;
 
-	return m->data && m->data == place_at(s, pos) && m->len <= m->priv >> 32 &&
+	if (!m->data || m->data != place_at(s, pos) || m->len > m->priv >> 32)
+		return false;
+	/* In shared scope the peer may have written anything there. */
+	return s->shared ||
 	       atomic_load_explicit(&slot_at(s, pos)->seq, memory_order_relaxed) == 2 * pos;
 }
 
@@ -270,6 +274,8 @@ int aop_stream_discard(struct aop_sender *tx, struct aop_message *m)
 							  memory_order_relaxed))
 		commit(s, pos, SLOT_SKIP | n);
 	wake_if(s, WORD_READERS | WORD_WRITERS | WORD_DEAF);
+	if (s->shared && word_of_stream(s) & WORD_WRITERS)
+		stream_serve(s);
 	return 0;
 }
 

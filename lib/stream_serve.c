@@ -14,9 +14,13 @@ int no_message(struct stream *s, struct receiver *rx)
 
 	if (!(word_of_stream(s) & WORD_ENDED))
 		return -EAGAIN;
+	if (s->shared && (word_of_stream(s) & WORD_BROKEN ||
+			  !is_sent(s, atomic_load_explicit(&s->head, memory_order_relaxed))))
+		goto over;		/* what is not sent by now is never sent */
 	head = cast ? rx->head : atomic_load_explicit(&s->head, memory_order_relaxed);
 	if (head != atomic_load_explicit(&s->tail, memory_order_relaxed))
 		return -EAGAIN;		/* acquired before the end: it may be sent yet */
+over:
 	if (s->error && !rx->told) {
 		rx->told = true;
 		return s->error;
@@ -46,11 +50,23 @@ void retire(struct stream *s, struct receiver *rx, uint32_t pos, uint32_t len, i
 		cast_retire(s, rx, pos, value, c);
 		return;
 	}
-	if (len & SLOT_ASK && slot->asker) {
+	if (len & SLOT_ASK && s->shared) {
+		shared_answer(s, pos, value);
+	} else if (len & SLOT_ASK && slot->asker) {
 		slot->asker->in_ring = false;
 		chain_add(c, &slot->asker->w, value);
 	}
 	release(s, pos, places_of(s, len));
+}
+
+int stream_broken(struct stream *s, struct receiver *rx)
+{
+	uint32_t word = word_of_stream(s);
+
+	if (!(word & WORD_BROKEN))
+		s->error = -EPROTO;
+	word_set(s, word | WORD_ENDED | WORD_BROKEN | WORD_RECEIVE);
+	return no_message(s, rx);
 }
 
 /* A message for a reader: false: there is none, nor will he be told why. */
@@ -65,6 +81,8 @@ static bool give(struct stream *s, struct transfer *t, struct chain *c)
 		ret = cast_claim(s, rx, room, &pos, &len);
 	else
 		ret = claim_message(s, room, &pos, &len);
+	if (unlikely(ret == -EPROTO))
+		ret = stream_broken(s, rx);
 	if (ret == -EAGAIN) {
 		ret = no_message(s, rx);
 		if (ret == -EAGAIN)
@@ -106,14 +124,20 @@ static bool put(struct stream *s, struct transfer *t, struct chain *c)
 		t->pos = pos;
 		t->in_ring = true;
 		t->answered = false;
-		slot_at(s, pos)->asker = t;
+		if (s->shared)
+			shared_ask(s, t, c);
+		else
+			slot_at(s, pos)->asker = t;
 		commit(s, pos, t->len | SLOT_ASK);
 	} else {
 		commit(s, pos, t->len);
 		chain_add(c, &t->w, 1);
 	}
-	if (unlikely(tx->used))
+	if (unlikely(tx->used)) {
 		word_set(s, word_of_stream(s) | WORD_ENDED);
+		if (s->shared)
+			shared_ended(s, 0);
+	}
 	return true;
 }
 
@@ -122,6 +146,8 @@ static void drain(struct stream *s, struct chain *c)
 {
 	uint32_t pos, len;
 
+	if (s->shared)
+		return;
 	if (s->flags & AOP_BROADCAST) {
 		cast_release(s, c);
 		return;
@@ -147,7 +173,12 @@ void serve(struct stream *s, struct chain *c)
 	bool more = true;
 
 	/* First say that somebody waits, and then look: see stream.h. */
-	if (with_waiters(s, word) & ~word) {
+	if (s->shared) {
+		shared_waits(s);
+		shared_hear(s, c);
+		shared_answers(s, c);
+		word = word_of_stream(s);
+	} else if (with_waiters(s, word) & ~word) {
 		word = with_waiters(s, word);
 		word_set(s, word);
 		if (word & WORD_FENCE)
@@ -172,7 +203,23 @@ void serve(struct stream *s, struct chain *c)
 	word_set(s, with_waiters(s, word_of_stream(s)));
 }
 
+/* It may have sent, or retired: the peer may wait for that. */
+static void served(struct stream *s)
+{
+	if (s->shared)
+		wake_if(s, WORD_READERS | WORD_WRITERS);
+}
+
 void stream_served(struct stream *s)
+{
+	if (s->shared) {
+		shared_wake(s);
+		return;
+	}
+	stream_serve(s);
+}
+
+void stream_serve(struct stream *s)
 {
 	struct chain c = CHAIN_INIT(c);
 
@@ -180,6 +227,7 @@ void stream_served(struct stream *s)
 	serve(s, &c);
 	stream_unlock(s);
 	waiters_end(c.first);
+	served(s);
 }
 
 /* Cancelled, or dropped.  What has been sent stays sent, but is not answered any more. */
@@ -196,6 +244,8 @@ static void stream_asked(struct aop_watch *watch, const struct aop_status *st)
 	mine = w->queued || t->in_ring;
 	if (w->queued)
 		line_remove(t->kind <= SEND_ASK ? &s->writers : &s->readers, w);
+	else if (t->in_ring && s->shared)
+		shared_forget(s, t);
 	else if (t->in_ring)
 		slot_at(s, t->pos)->asker = NULL;
 	t->in_ring = false;
@@ -205,6 +255,7 @@ static void stream_asked(struct aop_watch *watch, const struct aop_status *st)
 	if (mine)
 		waiter_cancelled(w);
 	waiters_end(c.first);
+	served(s);
 }
 
 struct aop *stream_wait(struct stream *s, struct transfer *t, enum transfer_kind kind, void *end)
@@ -221,10 +272,13 @@ struct aop *stream_wait(struct stream *s, struct transfer *t, enum transfer_kind
 	stream_lock(s);
 	line_add(reads ? &s->readers : &s->writers, &t->w);
 	serve(s, &c);
-	more = reads && s->more && t->w.queued;
+	more = reads && (s->more || s->shared) && t->w.queued;
 	stream_unlock(s);
 	waiters_end(c.first);
-	if (more)
+	served(s);
+	if (s->shared && reads && more)
+		shared_asks_more(s);
+	else if (more)
 		s->more((struct aop_stream *)s, s->data);
 	return &t->w.op;
 }

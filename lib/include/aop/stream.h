@@ -117,6 +117,18 @@ struct aop *aop_stream_receive(struct aop_receiver *rx, struct aop_transfer *t,
 			       struct aop_message *m);
 int  aop_stream_retire(struct aop_receiver *rx, struct aop_message *m, int64_t value);
 
+/* --- between processes ----------------------------------------------------- */
+
+/* One side of a stream in shared memory.  The other one is not trusted. */
+struct aop_shared_stream {
+	struct aop_stream stream;
+	uint64_t priv[60];
+};
+
+int  aop_stream_pair(struct aop_shared_stream *tx, struct aop_shared_stream *rx,
+		     struct aop_ctx *where, const struct aop_stream_opts *o) AOP_CHECK;
+void aop_stream_close(struct aop_shared_stream *side);
+
 #pragma GCC visibility pop
 
 #ifdef __cplusplus
