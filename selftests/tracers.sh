@@ -1,0 +1,45 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# The tracepoints as users of perf meet them: events are counted, and told in words. What they tell exactly is trace.c's
+# matter, by way of ftrace. Not with bpftrace: its compiler does not come to an end in an emulated guest.
+top=$(dirname "$(readlink -f "$0")")/..
+run=$top/build/tools/demo
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+n=0 failed=0
+
+result() {
+	n=$((n + 1))
+	echo "$1 $n - $2"
+	[ "$1" = ok ] || failed=1
+}
+
+expect() {
+	if [ "$2" ]; then
+		result ok "$1"
+	else
+		result "not ok" "$1"
+		sed 's/^/# /' "$tmp/out"
+	fi
+}
+
+count() {
+	sed -nE "s/^ *([0-9]+) +aop:aop_$1 .*/\1/p" "$tmp/out"
+}
+
+echo "TAP version 13"
+echo "1..2"
+if ! command -v perf > /dev/null || ! perf --version > /dev/null 2>&1; then
+	result ok "perf stat # SKIP no perf"
+	result ok "perf script # SKIP no perf"
+else
+	perf stat -a -e aop:aop_create,aop:aop_change,aop:aop_release -- "$run" > /dev/null 2> "$tmp/out"
+	expect "perf stat counts: each operation is created and released" \
+		"$([ "$(count create)" -gt 0 ] && [ "$(count create)" = "$(count release)" ] &&
+			[ "$(count change)" -ge "$(count create)" ] && echo y)"
+	perf record -q -a -e aop:aop_change -o "$tmp/data" -- "$run" > /dev/null 2> "$tmp/out"
+	perf script -i "$tmp/data" > "$tmp/out" 2>&1
+	expect "perf script shows states and flags by name" "$(grep -E 'aop:aop_change: .*->done flags=[a-z|]*over' "$tmp/out")"
+fi
+exit $failed
