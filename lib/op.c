@@ -79,6 +79,10 @@ static int check_opts(const struct aop_opts *o)
  * deadline is kept by @o->loop on its thread (which a private op shares with it); if
  * that is NULL it takes effect at the next call on the op, or the next wait for it.
  *
+ * With a final @o->state the op is over from the start, and nobody has to drive it; its
+ * owner's side is there all the same, and is let go of as usual, by any call that ends it
+ * (which answers -EALREADY) or aop_let_go().
+ *
  * Return: 0; -EINVAL: @where is NULL, or an option is wrong; -E2BIG: options of a
  * newer library; -ENAMETOOLONG: the label has AOP_LABEL_SIZE bytes or more; -ENOSPC:
  * the context has no free slot; -EDQUOT: the user has too many; -ENOMEM; -EIO: the

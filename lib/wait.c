@@ -225,7 +225,8 @@ int64_t aop_get(struct aop *op, int64_t t)
  * aop_join() - wait until an op is over, drop it, and say how it ended
  * @op: an op whose watchers' side the caller holds alone; his again afterwards
  *
- * Blocks without a limit.  Otherwise like aop_wait().
+ * Blocks without a limit; not for an op that was created final, which is over from the
+ * start.  Otherwise like aop_wait().
  *
  * Return: as aop_result().  An errno of aop_wait() means that it could not wait, and
  * has dropped nothing: aop_is_over() tells.

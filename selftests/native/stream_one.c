@@ -447,7 +447,7 @@ TEST_F(stream, S8_a_clean_end_takes_nothing_with_it)
 TEST_F(stream, a_lost_consumer_ends_what_is_sent)
 {
 	struct aop_message m;
-	int i;
+	int i = 0;
 
 	aop_stream_ask(&self->tx, &self->t[0], &i, 4);
 	EXPECT_EQ(1, push(&self->tx, 2));
