@@ -26,10 +26,19 @@ run() {
 	printf '[%d]\n' $?
 }
 
-# What the commands call: the program, the ids that a filter leaves of the session's first half, bash's completion.
+# What the commands call: the program, the program without a module (where there is one, that is not looked at), the ids
+# that a filter leaves of the session's first half, bash's completion.
 # shellcheck disable=SC2016 # the other shell's
 functions='
 aopstat() { "$program" "$@"; }
+without_module() {
+	if [ -e /dev/aop ]; then
+		echo "aopstat: the module aop is not loaded"
+		echo "Load it: \"modprobe aop\", or \"insmod build/KERNEL/aop.ko\"."
+		return 69
+	fi
+	aopstat "$@"
+}
 filtered() { head -n 8 session.jsonl | aopstat list --from - --no-header -o id -f "$1"; }
 complete_words() {
 	source "$completions/aopstat.bash"

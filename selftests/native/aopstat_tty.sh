@@ -203,6 +203,11 @@ ended "no table" 71
 begin "$program replay missing.jsonl"
 shows "a missing recording" 'No such file'
 ended "no recording" 71
+# As when netlink fails: the table is on the screen by then.
+(head -n 8 session.jsonl; echo '{"event":"op"') > "$work/broken"
+begin "$program replay $work/broken --speed 2"
+shows "a source that fails: why" '^aopstat: .*:9: this is no event'
+ended "a source that fails" 71
 begin "$program replay session.jsonl --speed 0 | head -n 1"
 shows "in a pipe: lines" '^ +TIME +ID'
 ended "a pipe" 0

@@ -116,6 +116,8 @@ const char *colour_end(void);
 
 __attribute__((format(printf, 1, 2)))
 void complain(const char *fmt, ...);
+/* While a table covers the terminal, it would be lost: the last is said afterwards. */
+void complaints_hold(bool on);
 int  status_of(int error);		/* complains nothing; -errno to enum status */
 int  close_output(FILE *f, const char *name);		/* 0 or enum status */
 

@@ -54,6 +54,7 @@ int screen_open(void)
 	}
 	/* What is printed into lines here has none of its own. */
 	colours = false;
+	complaints_hold(true);
 	return 0;
 }
 
@@ -64,6 +65,7 @@ void screen_close(void)
 	endwin();
 	delscreen(screen);
 	screen = NULL;
+	complaints_hold(false);
 }
 
 void screen_resize(void)

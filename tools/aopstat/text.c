@@ -229,16 +229,31 @@ const char *colour_end(void)
 
 /* ---- errors --------------------------------------------------------------------------- */
 
+static bool hold;
+static char held[512];			/* the last one */
+
 void complain(const char *fmt, ...)
 {
+	char text[sizeof(held)];
 	va_list ap;
 
-	fflush(stdout);
-	fputs("aopstat: ", stderr);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	fputc('\n', stderr);
+	if (hold) {
+		memcpy(held, text, sizeof(held));
+		return;
+	}
+	fflush(stdout);
+	fprintf(stderr, "aopstat: %s\n", text);
+}
+
+void complaints_hold(bool on)
+{
+	hold = on;
+	if (!on && held[0])
+		complain("%s", held);
+	held[0] = '\0';
 }
 
 int status_of(int error)
