@@ -6,9 +6,10 @@
  * before, and the next try finds everything usable.  What leaks without a trace is
  * for kmemleak, at the end of the run.
  *
+ * The same for memory that ends in the midst of what a call reads or writes.
+ *
  * Only kernels with fault injection can do this (`make check-debug`); elsewhere all
- * is skipped.  The other half of user memory that is not there, pointers to it, is
- * in bad_memory.c.
+ * is skipped.
  */
 #include <libmnl/libmnl.h>
 #include <linux/aop_netlink.h>
@@ -922,6 +923,95 @@ TEST_F(fail, driver)
 	EXPECT_EQ(2, watchers_of(&w->d, w->other));
 	close(fd);
 	drive(w->dev, 1, SELFTEST_LET_GO, 0);
+}
+
+/* ---- pointers ------------------------------------------------------------- */
+
+/* A page, and behind it nothing. */
+static char *page_with_end(void)
+{
+	char *p = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return p == MAP_FAILED || mprotect(p + 4096, 4096, PROT_NONE) ? NULL : p;
+}
+
+/*
+ * Every call with its struct cut off after each u32, and where it answers, in memory that
+ * cannot be written: -EFAULT, and nothing has happened.
+ */
+TEST_F(fail, pointers)
+{
+	struct world *w = &self->w;
+	struct aop_ioc_features features = { .size = sizeof(features) };
+	struct aop_ioc_setup setup = { .size = sizeof(setup), .slots = 64 };
+	struct aop_create_entry create = { .mode = 0600 };
+	struct aop_signal_entry signal = { .handle = w->op, .what = AOP_SIGNAL_DONE };
+	struct aop_cancel_entry cancel = { .handle = w->op };
+	struct aop_attach_entry attach = { .fd = -1, .id = w->other_id };
+	struct aop_detach_entry detached = { .handle = w->op };
+	struct aop_modify_entry modify = { .handle = w->op };
+	struct aop_ioc_export export = {
+		.size = sizeof(export), .handle = w->op, .rights = AOP_MAY_LOOK,
+	};
+	struct aop_ioc_group group = {
+		.size = sizeof(group), .members = abi_u64(w->members), .nr = 8, .need = 1,
+	};
+	struct aop_ioc_query query = { .size = sizeof(query), .handle = w->op };
+	struct aop_ioc_import imported = { .size = sizeof(imported), .fd = w->event };
+	struct aop_ioc_eventfd event = {
+		.size = sizeof(event), .handle = w->op, .fd = w->event, .mask = AOP_EV_FINAL,
+	};
+	struct aop_ioc_wait wait = { .size = sizeof(wait) };
+	struct aop_ioc_batch batch = { .size = sizeof(batch), .entry_size = sizeof(create) };
+	const struct {
+		unsigned long cmd;
+		const void *arg;
+		size_t size;
+		bool answers;
+	} all[] = {
+		{ AOP_IOC_FEATURES, &features, sizeof(features), true },
+		{ AOP_IOC_SETUP, &setup, sizeof(setup), false },
+		{ AOP_IOC_CREATE_ONE, &create, sizeof(create), true },
+		{ AOP_IOC_CREATE, &batch, sizeof(batch), true },
+		{ AOP_IOC_SIGNAL_ONE, &signal, sizeof(signal), false },
+		{ AOP_IOC_CANCEL_ONE, &cancel, sizeof(cancel), false },
+		{ AOP_IOC_ATTACH_ONE, &attach, sizeof(attach), true },
+		{ AOP_IOC_DETACH_ONE, &detached, sizeof(detached), false },
+		{ AOP_IOC_MODIFY_ONE, &modify, sizeof(modify), false },
+		{ AOP_IOC_EXPORT, &export, sizeof(export), false },
+		{ AOP_IOC_GROUP, &group, sizeof(group), true },
+		{ AOP_IOC_QUERY, &query, sizeof(query), true },
+		{ AOP_IOC_IMPORT, &imported, sizeof(imported), true },
+		{ AOP_IOC_EVENTFD, &event, sizeof(event), false },
+		{ AOP_IOC_WAIT, &wait, sizeof(wait), true },
+	};
+	char *page = page_with_end();
+	long before = ops(), handles = abi_handles(&w->c);
+	struct aop_status st = status_of(&w->c, w->op);
+	size_t i, k;
+
+	ASSERT_NE(NULL, page);
+	for (i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		for (k = 0; k < all[i].size; k += 4) {
+			memcpy(page + 4096 - k, all[i].arg, k);
+			EXPECT_EQ(-EFAULT, abi_ioctl(w->c.fd, all[i].cmd, page + 4096 - k)) {
+				TH_LOG("call %zu cut off after %zu", i, k);
+				break;
+			}
+		}
+		if (!all[i].answers)
+			continue;
+		memcpy(page, all[i].arg, all[i].size);
+		mprotect(page, 4096, PROT_READ);
+		EXPECT_EQ(-EFAULT, abi_ioctl(w->c.fd, all[i].cmd, page))
+			TH_LOG("call %zu, where its answer cannot be written", i);
+		mprotect(page, 4096, PROT_READ | PROT_WRITE);
+	}
+	EXPECT_EQ(before, until_ops(before));
+	EXPECT_EQ(handles, abi_handles(&w->c));
+	EXPECT_EQ(st.seq, seq_of(&w->c, w->op));
+	EXPECT_EQ(1, watchers_of(&w->c, w->op));
+	munmap(page, 8192);
 }
 
 /* ---- counting ------------------------------------------------------------- */
