@@ -59,6 +59,7 @@ void cast_release(struct stream *s, struct chain *c)
 
 int cast_claim(struct stream *s, struct receiver *rx, size_t room, uint32_t *at, uint32_t *len)
 {
+	struct chain none = CHAIN_INIT(none);
 	uint32_t next;
 
 	for (;; rx->head = next) {
@@ -70,7 +71,7 @@ int cast_claim(struct stream *s, struct receiver *rx, size_t room, uint32_t *at,
 		if (rx->done != rx->head)
 			continue;		/* until what is before it is retired */
 		rx->done = next;
-		cast_release(s, NULL);		/* nobody asked anything there */
+		cast_release(s, &none);		/* nobody asked anything there */
 	}
 	*len = atomic_load_explicit(&slot_at(s, rx->head)->len, memory_order_relaxed);
 	if ((*len & SLOT_LEN) > room)
