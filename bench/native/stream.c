@@ -8,6 +8,7 @@
  *	pair		one thread sends to another; peer: ck_ring, one to one
  *	many		three threads send to one; peer: GAsyncQueue
  *	same		one thread fills and empties, 64 at a time; peer: ck_ring
+ *	shared		as same, in shared memory, messages of 64 bytes; no peer
  *	task		a task sends by an op, 64 at a time, which another one receives
  *
  * Both sides of pair look again when there is nothing, and yield, as the peer has to; both
@@ -258,6 +259,34 @@ static void ck_same(long n)
 	}
 }
 
+/* Both sides are here, each with its own mapping; no system call but to begin and end. */
+static void shared(long n)
+{
+	struct aop_stream_opts o = { .size = sizeof(o), .place = 64, .places = BATCH };
+	struct aop_shared_stream a, b;
+	struct aop_receiver out;
+	struct aop_sender in;
+	uint64_t v[8] = { 0 };
+	long i;
+	int k;
+
+	if (aop_stream_pair(&a, &b, AOP_LOCAL, &o) || aop_sender_init(&in, &a.stream, 0) ||
+	    aop_receiver_init(&out, &b.stream, 0))
+		die("cannot begin");
+	for (i = 0; i < n; i += BATCH) {
+		for (k = 0; k < BATCH; k++)
+			if (aop_stream_try_push(&in, v, sizeof(v)) < 0)
+				die("full");
+		for (k = 0; k < BATCH; k++)
+			if (aop_stream_try_pop(&out, v, sizeof(v)) < 0)
+				die("empty");
+	}
+	aop_sender_drop(&in);
+	aop_receiver_drop(&out);
+	aop_stream_close(&a);
+	aop_stream_close(&b);
+}
+
 /* ---- tasks --------------------------------------------------------------------------- */
 
 static struct aop_loop *loop;
@@ -336,6 +365,7 @@ static const struct row {
 	{ "many", "GAsyncQueue", many, g_many, 1 << 18, 0.5, 0 },
 	{ "same", "ck_ring", same, ck_same, 1 << 20, 0, 0 },
 	{ "private", "ck_ring", same_private, ck_same, 1 << 20, 0, 0 },
+	{ "shared", NULL, shared, NULL, 1 << 20, 0, 0 },
 	{ "task_send", NULL, task_send, NULL, 1 << 20, 0, 30 },
 	{ "task_pair", NULL, task_pair, NULL, 1 << 18, 0, 0 },
 };
