@@ -288,6 +288,39 @@ static void queue_asked(struct aop_watch *watch, const struct aop_status *st)
 	waiters_end(chain);
 }
 
+union item {
+	const void *from;
+	void *to;
+};
+
+/* Push or pop: at once, or in line. */
+static struct aop *move(struct queue *q, struct waiter *w, union item item, bool writes)
+{
+	struct waiter *chain;
+	int ret;
+
+	lock(q);
+	ret = writes ? try_push(q, item.from) : try_pop(q, item.to);
+	chain = ret > 0 ? serve_if(q, writes ? &q->readers : &q->writers) : NULL;
+	unlock(q);
+	waiters_end(chain);
+	if (ret != -EAGAIN)
+		return waiter_ended(w, where_of(q), ret);
+	if (unlikely(waiter_init(w, where_of(q), q, queue_asked)))
+		return &w->op;
+	if (writes)
+		w->from = item.from;
+	else
+		w->to = item.to;
+	w->writes = writes;
+	lock(q);
+	line_add(writes ? &q->writers : &q->readers, w);
+	chain = serve(q);		/* there may be room, or an item, by now */
+	unlock(q);
+	waiters_end(chain);
+	return &w->op;
+}
+
 /**
  * aop_queue_push() - put an item into a queue as soon as there is room
  * @queue: a queue
@@ -303,27 +336,9 @@ static void queue_asked(struct aop_watch *watch, const struct aop_status *st)
  */
 struct aop *aop_queue_push(struct aop_queue *queue, struct aop_waiter *waiter, const void *item)
 {
-	struct queue *q = to_queue(queue);
-	struct waiter *w = to_waiter(waiter), *chain;
-	int ret;
+	struct waiter *w = to_waiter(waiter);
 
-	lock(q);
-	ret = try_push(q, item);
-	chain = ret > 0 ? serve_if(q, &q->readers) : NULL;
-	unlock(q);
-	waiters_end(chain);
-	if (ret != -EAGAIN)
-		return waiter_ended(w, where_of(q), ret);
-	if (unlikely(waiter_init(w, where_of(q), q, queue_asked)))
-		return &w->op;
-	w->from = item;
-	w->writes = true;
-	lock(q);
-	line_add(&q->writers, w);
-	chain = serve(q);		/* there may be room by now */
-	unlock(q);
-	waiters_end(chain);
-	return &w->op;
+	return move(to_queue(queue), w, (union item){ .from = item }, true);
 }
 
 /**
@@ -341,27 +356,9 @@ struct aop *aop_queue_push(struct aop_queue *queue, struct aop_waiter *waiter, c
  */
 struct aop *aop_queue_pop(struct aop_queue *queue, struct aop_waiter *waiter, void *item)
 {
-	struct queue *q = to_queue(queue);
-	struct waiter *w = to_waiter(waiter), *chain;
-	int ret;
+	struct waiter *w = to_waiter(waiter);
 
-	lock(q);
-	ret = try_pop(q, item);
-	chain = ret > 0 ? serve_if(q, &q->writers) : NULL;
-	unlock(q);
-	waiters_end(chain);
-	if (ret != -EAGAIN)
-		return waiter_ended(w, where_of(q), ret);
-	if (unlikely(waiter_init(w, where_of(q), q, queue_asked)))
-		return &w->op;
-	w->to = item;
-	w->writes = false;
-	lock(q);
-	line_add(&q->readers, w);
-	chain = serve(q);		/* something may have come by now */
-	unlock(q);
-	waiters_end(chain);
-	return &w->op;
+	return move(to_queue(queue), w, (union item){ .to = item }, false);
 }
 
 /**
