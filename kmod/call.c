@@ -96,28 +96,58 @@ static int check_entry(const struct aop_call_entry *e, const struct aop_port *po
 	return e->len > port->message || e->room > AOP_MAX_MESSAGE ? -EMSGSIZE : 0;
 }
 
+/*
+ * An op with memory for a call, which is not one yet.  Most often that of a call that
+ * has ended.
+ */
+static struct aop *alloc(struct calling *cl, u32 size)
+{
+	struct aop_home *home = cl->ctx->home;
+	struct aop_call *call;
+	struct aop *op = NULL;
+
+	size = ALIGN(size, sizeof(u64));
+	if (size <= AOP_CALL_ROOM) {
+		size = AOP_CALL_ROOM;
+		aop_run_lock(&cl->run, home);
+		op = aop_call_reuse_locked(home);
+		aop_run_unlock(&cl->run);
+		if (op)
+			return op;
+	}
+	if (!aop_alloc(home, &op, 1))
+		return NULL;
+	refcount_set(&op->ref, 1);
+	op->id = 0;	/* no event tells of it, see trace.h */
+	call = aop_alloc_extra_and(op, NULL, AOP_LABEL_SIZE - 1, sizeof(*call) + size);
+	if (!call) {
+		aop_put(op);
+		return NULL;
+	}
+	op->extra->call = call;
+	call->op = op;
+	call->port = NULL;
+	call->client = NULL;
+	call->file = NULL;
+	call->size = size;
+	return op;
+}
+
 /* What is beside the op.  Nobody knows it yet. */
 static int fill_in(struct aop *op, const struct aop_call_entry *e, struct aop_port *port)
 {
-	const char *label = port->op->extra->label;
-	struct aop_call *call;
+	struct aop_call *call = op->extra->call;
 	struct file *file;
 
-	call = aop_alloc_extra_and(op, label, strlen(label),
-				   struct_size(call, message, e->len + e->room));
-	if (!call)
-		return -ENOMEM;
-	if (e->len && copy_from_user(call->message, u64_to_user_ptr(e->message), e->len))
+	if (e->len && aop_get_bytes(call->message, u64_to_user_ptr(e->message), e->len))
 		return -EFAULT;
 	file = file_of(e);
 	if (IS_ERR(file))
 		return PTR_ERR(file);
+	strcpy(op->extra->label, port->op->extra->label);
 	op->extra->parent = e->parent;
-	op->extra->call = call;
-	call->op = op;
 	call->port = port;
 	aop_get(port->op);
-	call->client = NULL;
 	call->file = file;
 	call->len = e->len;
 	call->room = e->room;
@@ -138,7 +168,8 @@ static int make(struct calling *cl, struct aop_client *client, struct aop_call_e
 
 	if (!aop_links_alloc(ctx, &link, 1, &ret))
 		return ret;
-	if (!aop_alloc(ctx->home, &op, 1)) {
+	op = alloc(cl, ALIGN(e->len, sizeof(u64)) + e->room);
+	if (!op) {
 		ret = -ENOMEM;
 		goto free_link;
 	}
@@ -311,8 +342,8 @@ static int harvest(const struct calling *cl, struct aop *op, u32 i)
 		return put_user(state, &user->state) ? -EFAULT : 0;
 	if (call->reply_len) {
 		if (get_user(to, &user->reply) || get_user(room, &user->room) ||
-		    copy_to_user(u64_to_user_ptr(to), aop_call_reply(call),
-				 min(call->reply_len, room)))
+		    aop_put_bytes(u64_to_user_ptr(to), aop_call_reply(call),
+				  min(call->reply_len, room)))
 			return -EFAULT;
 	}
 	if (!user_write_access_begin(user, sizeof(*user)))
@@ -328,9 +359,10 @@ fault:
 }
 
 /* Gives up the handle of a call that has ended; user space may have done so already. */
-static int reap(struct calling *cl, struct aop *op, u32 i)
+static int reap(struct calling *cl, struct aop_wait_hook *hook, u32 i)
 {
 	struct aop_call_entry __user *user = entry_at(cl, i);
+	struct aop *op = hook->op;
 	struct aop_link *link;
 	u64 handle;
 
@@ -339,7 +371,10 @@ static int reap(struct calling *cl, struct aop *op, u32 i)
 	link = aop_link_find(cl->ctx, handle);
 	if (IS_ERR(link) || link->op != op)
 		return 0;
+	/* Ours first, so that the handle's is the last one, and the op is kept. */
 	aop_run_lock(&cl->run, op->home);
+	hook->op = NULL;
+	aop_put_locked(&cl->run, op);
 	aop_link_drop_locked(&cl->run, link, AOP_MAY_LOOK | AOP_MAY_CANCEL);
 	aop_run_unlock(&cl->run);
 	return 0;
@@ -361,7 +396,7 @@ static int finish(struct calling *cl, struct aop_ioc_call __user *arg)
 			continue;
 		count++;
 		if (reaps)
-			ret = reap(cl, cl->hooks[i].op, cl->index[i]);
+			ret = reap(cl, &cl->hooks[i], cl->index[i]);
 	}
 	if (reaps) {
 		aop_run_end(&cl->run);
@@ -451,7 +486,8 @@ long aop_ioctl_call(struct aop_ctx *ctx, void __user *arg)
 			ret = -EFAULT;
 	}
 	for (i = 0; i < cl.hung; i++)
-		aop_put(cl.hooks[i].op);
+		if (cl.hooks[i].op)
+			aop_put(cl.hooks[i].op);
 	if (cl.hooks != stack)
 		kvfree(cl.hooks);
 	return ret;

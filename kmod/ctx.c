@@ -78,6 +78,7 @@ static int ctx_open(struct inode *inode, struct file *file)
 		return ret;
 	}
 	ctx->home->spare_room = READ_ONCE(aop_spare_ops);
+	ctx->home->spare_calls_room = ctx->home->spare_room;
 	mutex_init(&ctx->lock);
 	init_waitqueue_head(&ctx->wq);
 	INIT_LIST_HEAD(&ctx->eventfds);

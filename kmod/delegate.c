@@ -112,8 +112,8 @@ static int message_one(struct aop_ctx *ctx, struct aop_run *run, const void *ent
 	e->len = len;
 	if (len > e->room)
 		return -EMSGSIZE;
-	if (len && copy_to_user(u64_to_user_ptr(e->buffer),
-				request ? call->message : aop_call_reply(call), len))
+	if (len && aop_put_bytes(u64_to_user_ptr(e->buffer),
+				 request ? call->message : aop_call_reply(call), len))
 		return -EFAULT;
 	if (e->flags & AOP_MESSAGE_DETACH) {
 		aop_run_lock(run, op->home);

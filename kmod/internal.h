@@ -110,6 +110,8 @@ void aop_user_uncharge(struct aop_user *user, unsigned int n);
  * @pid: of the opener's process, only to be shown
  * @spare: ops that ended, for the next ones; under @lock.  Each keeps its reference
  * @spare_room: for how many more; under @lock
+ * @spare_calls_room: the same for @spare_calls
+ * @spare_calls: calls that ended, with their extra, as @spare
  * @net: cookie of its network namespace: netlink does not cross it
  * @comm: of the opener's process, only to be shown
  */
@@ -121,6 +123,8 @@ struct aop_home {
 	struct pid *pid;
 	struct aop *spare;
 	unsigned int spare_room;
+	unsigned int spare_calls_room;
+	struct aop *spare_calls;
 	u64 net;
 	char comm[TASK_COMM_LEN];
 };
@@ -528,6 +532,7 @@ void aop_port_started(struct aop_port *port);
 void aop_port_progress(struct aop_port *port, u64 *done, u64 *total);
 void aop_port_free(struct aop_port *port);
 void aop_call_free(struct aop_call *call);
+bool aop_call_keep_locked(struct aop_run *run, struct aop *op);
 void aop_client_detach_locked(struct aop_link *link);
 
 /* ---- driver.c: ops that drivers own -------------------------------------- */

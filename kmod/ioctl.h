@@ -92,6 +92,8 @@ fault:
 	return -EFAULT;
 }
 
+int aop_get_bytes(void *dst, const void __user *src, u32 len);
+int aop_put_bytes(void __user *dst, const void *src, u32 len);
 u64 aop_host_ns(const struct aop_ctx *ctx, u64 ns);
 
 /* ---- the calls --------------------------------------------------------- */

@@ -145,7 +145,8 @@ static __always_inline void __aop_retire_locked(struct aop_run *run, struct aop 
 	struct aop_home *home = op->home;
 
 	if (unlikely(op->extra || !home->spare_room)) {
-		aop_bury_locked(run, op);
+		if (!op->extra || !aop_call_keep_locked(run, op))
+			aop_bury_locked(run, op);
 		return;
 	}
 	trace_aop_release(op);

@@ -100,7 +100,7 @@ int aop_alloc_extra(struct aop *op, const char *label, size_t len)
 /**
  * aop_alloc_extra_and() - the same, with room for more
  * @op: not known to anybody yet
- * @label: copied
+ * @label: copied; NULL: none yet, but room for it
  * @len: of it, without a 0 at its end
  * @more: bytes, which go with the extra; not cleared
  *
@@ -121,8 +121,9 @@ void *aop_alloc_extra_and(struct aop *op, const char *label, size_t len, size_t 
 	extra->owner = NULL;
 	extra->port = NULL;
 	extra->call = NULL;
-	memcpy(extra->label, label, len);
-	extra->label[len] = 0;
+	if (label)
+		memcpy(extra->label, label, len);
+	extra->label[label ? len : 0] = 0;
 	op->extra = extra;
 	return (void *)extra + size;
 }
@@ -233,16 +234,24 @@ void aop_bury_locked(struct aop_run *run, struct aop *op)
  */
 void aop_free_spare(struct aop_home *home)
 {
-	struct aop *op, *next;
+	struct aop *op, *calls, *next;
 	unsigned int nr = 0;
 
 	spin_lock_irq(&home->lock);
 	op = home->spare;
+	calls = home->spare_calls;
 	home->spare = NULL;
+	home->spare_calls = NULL;
 	home->spare_room = 0;
+	home->spare_calls_room = 0;
 	spin_unlock_irq(&home->lock);
 	for (; op; op = next, nr++) {
 		next = op->dead;
+		kmem_cache_free(op_cache, op);
+	}
+	for (op = calls; op; op = next, nr++) {
+		next = op->dead;
+		kfree(op->extra);
 		kmem_cache_free(op_cache, op);
 	}
 	if (nr)

@@ -682,7 +682,54 @@ void aop_call_free(struct aop_call *call)
 {
 	if (call->file)
 		fput(call->file);
-	aop_put(call->port->op);
+	if (call->port)
+		aop_put(call->port->op);
+}
+
+/**
+ * aop_call_keep_locked() - keep a call for the next one of its home
+ * @run: holds the home lock
+ * @op: without references; with an extra
+ *
+ * Return: false when it is none, of another size than most, or there is no more room.
+ */
+bool aop_call_keep_locked(struct aop_run *run, struct aop *op)
+{
+	struct aop_call *call = op->extra->call;
+	struct aop_home *home = op->home;
+
+	if (!call || !home->spare_calls_room || call->size != AOP_CALL_ROOM || call->file ||
+	    op->extra->deadline)
+		return false;
+	trace_aop_release(op);
+	aop_unregister_locked(op);
+	this_cpu_dec(aop_op_counts);
+	aop_put_locked(run, call->port->op);
+	call->port = NULL;
+	op->dead = home->spare_calls;
+	home->spare_calls = op;
+	home->spare_calls_room--;
+	return true;
+}
+
+/**
+ * aop_call_reuse_locked() - a call that was kept
+ * @home: its lock is held
+ *
+ * Return: an op with memory for a call, or NULL.
+ */
+struct aop *aop_call_reuse_locked(struct aop_home *home)
+{
+	struct aop *op = home->spare_calls;
+
+	if (!op)
+		return NULL;
+	home->spare_calls = op->dead;
+	home->spare_calls_room++;
+	INIT_HLIST_HEAD(&op->links);
+	this_cpu_inc(aop_op_counts);
+	refcount_set(&op->ref, 1);
+	return op;
 }
 
 /* ---- the call ---------------------------------------------------------- */

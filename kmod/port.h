@@ -93,7 +93,8 @@ struct aop_client {
  * @len: of the request
  * @room: for the reply
  * @reply_len: set under the home lock by who ends it
- * @message: the request, and behind it the reply
+ * @size: bytes of @message
+ * @message: the request, and in the next word behind it the reply
  */
 struct aop_call {
 	struct aop *op;
@@ -104,8 +105,14 @@ struct aop_call {
 	u32 len;
 	u32 room;
 	u32 reply_len;
-	u8 message[];
+	u32 size;
+	u64 message[];
 };
+
+/* The one size that calls are kept in, and what that leaves for messages. */
+#define AOP_CALL_KEPT	512
+#define AOP_CALL_ROOM	(AOP_CALL_KEPT - sizeof(struct aop_extra) - AOP_LABEL_SIZE - \
+			 sizeof(struct aop_call))
 
 static inline struct aop_port *aop_port_of(const struct aop *op)
 {
@@ -117,9 +124,9 @@ static inline struct aop_call *aop_call_of(const struct aop *op)
 	return op->extra ? op->extra->call : NULL;
 }
 
-static inline u8 *aop_call_reply(struct aop_call *call)
+static inline void *aop_call_reply(struct aop_call *call)
 {
-	return call->message + call->len;
+	return (void *)call->message + ALIGN(call->len, sizeof(u64));
 }
 
 /* ---- port.c ------------------------------------------------------------ */
@@ -136,6 +143,8 @@ struct aop_call *aop_port_take(struct aop_port *port, u32 fits, struct aop_clien
 void aop_port_took(struct aop_client *client);
 void aop_port_untake_locked(struct aop_run *run, struct aop_client *client, struct aop_call *call);
 void aop_port_ring(struct aop_run *run, struct aop_port *port, u32 nr, bool edge);
+
+struct aop *aop_call_reuse_locked(struct aop_home *home);
 
 /* ---- call.c ------------------------------------------------------------ */
 

@@ -44,7 +44,7 @@ static int put_reply(struct aop_ctx *ctx, struct aop_run *run, const struct aop_
 		return -EMSGSIZE;
 	/* Nobody else has the right to drive while the table is locked. */
 	aop_run_unlock(run);
-	if (copy_from_user(aop_call_reply(call), u64_to_user_ptr(e->message), e->len))
+	if (aop_get_bytes(aop_call_reply(call), u64_to_user_ptr(e->message), e->len))
 		return -EFAULT;
 	aop_run_lock(run, link->op->home);
 	*found = call;
@@ -138,8 +138,8 @@ static int tell(struct serving *sv, struct taken *t)
 		return -EFAULT;
 	if (t->mask & ~AOP_EV_ALL)
 		return -EINVAL;
-	if (call->len && copy_to_user(u64_to_user_ptr(sv->s.buffer) + sv->at, call->message,
-				      call->len))
+	if (call->len && aop_put_bytes(u64_to_user_ptr(sv->s.buffer) + sv->at, call->message,
+				       call->len))
 		return -EFAULT;
 	if (call->file) {
 		fd = aop_receive_fd(call->file, O_CLOEXEC);

@@ -33,6 +33,76 @@ int aop_copy_odd(void *dst, size_t ksize, const void __user *src, size_t usize, 
 	return copy_struct_from_user(dst, ksize, src, usize);
 }
 
+/* Words at any address, or the kernel's own copying. */
+static bool by_words(const void __user *user)
+{
+	return IS_ENABLED(CONFIG_HAVE_EFFICIENT_UNALIGNED_ACCESS) ||
+	       IS_ALIGNED((unsigned long)user, sizeof(u64));
+}
+
+/**
+ * aop_get_bytes() - fetch a message
+ * @dst: of 8 byte words
+ * @src: from user space
+ * @len: bytes, some hundred at most
+ *
+ * What copy_from_user() checks of @dst costs more than to copy so few.
+ *
+ * Context: may sleep.
+ * Return: 0 or -EFAULT.
+ */
+int aop_get_bytes(void *dst, const void __user *src, u32 len)
+{
+	if (!by_words(src))
+		return copy_from_user(dst, src, len) ? -EFAULT : 0;
+	if (!user_read_access_begin(src, len))
+		return -EFAULT;
+	for (; len >= sizeof(u64); len -= sizeof(u64)) {
+		unsafe_get_user(*(u64 *)dst, (const u64 __user *)src, fault);
+		dst += sizeof(u64);
+		src += sizeof(u64);
+	}
+	for (; len; len--)
+		unsafe_get_user(*(u8 *)dst++, (const u8 __user *)src++, fault);
+	user_read_access_end();
+	return 0;
+fault:
+	user_read_access_end();
+	return -EFAULT;
+}
+
+/**
+ * aop_put_bytes() - hand out a message
+ * @dst: to user space
+ * @src: of 8 byte words
+ * @len: bytes, some hundred at most
+ *
+ * Context: may sleep.
+ * Return: 0 or -EFAULT.
+ */
+int aop_put_bytes(void __user *dst, const void *src, u32 len)
+{
+	if (!by_words(dst))
+		return copy_to_user(dst, src, len) ? -EFAULT : 0;
+	if (!user_write_access_begin(dst, len))
+		return -EFAULT;
+	for (; len >= sizeof(u64); len -= sizeof(u64)) {
+		unsafe_put_user(*(const u64 *)src, (u64 __user *)dst, fault);
+		dst += sizeof(u64);
+		src += sizeof(u64);
+	}
+	for (; len; len--) {
+		unsafe_put_user(*(const u8 *)src, (u8 __user *)dst, fault);
+		dst++;
+		src++;
+	}
+	user_write_access_end();
+	return 0;
+fault:
+	user_write_access_end();
+	return -EFAULT;
+}
+
 /**
  * aop_host_ns() - an absolute time of user space as the host counts it
  * @ctx: of the caller, with its time namespace
