@@ -144,7 +144,7 @@ static int fill_in(struct aop *op, const struct aop_call_entry *e, struct aop_po
 	file = file_of(e);
 	if (IS_ERR(file))
 		return PTR_ERR(file);
-	strcpy(op->extra->label, port->op->extra->label);
+	strscpy(op->extra->label, port->op->extra->label, AOP_LABEL_SIZE);
 	op->extra->parent = e->parent;
 	call->port = port;
 	aop_get(port->op);

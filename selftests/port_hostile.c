@@ -94,7 +94,7 @@ TEST_F(hostile, K8_a_flood_delays_others_by_one_call)
 	abi_close(&v);
 }
 
-/* The same when somebody has taken a hundred handles to flood by, and the victim is another user. */
+/* The same when somebody floods by a hundred handles, and the victim is another user. */
 TEST_F(hostile, K8_a_flood_by_many_handles)
 {
 	uint64_t many[100], call;
@@ -426,8 +426,8 @@ TEST_F(hostile, K9_clients_killed)
 
 			ASSERT_GT(n, 0);
 			for (i = 0; i < n; i++)
-				port_answer(&self->s, self->t.e[i].handle, 5, port_message(&self->t, i),
-					    self->t.e[i].len);
+				port_answer(&self->s, self->t.e[i].handle, 5,
+					    port_message(&self->t, i), self->t.e[i].len);
 			done -= done < (unsigned int)n ? done : (unsigned int)n;
 		} while (done);
 		kill(client, SIGKILL);
