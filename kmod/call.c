@@ -23,6 +23,7 @@
 #include "waiting.h"
 
 #define ON_STACK	2
+#define HOOKS_KEPT	64
 
 /**
  * struct calling - one AOP_IOC_CALL on its way
@@ -33,7 +34,6 @@
  * @nr: how many
  * @edge: its backlog was empty before
  * @hooks: for the calls that are waited for, or NULL
- * @index: of the entry of each hook
  * @hung: hooks in use
  * @over: entries that need not be waited for: they failed, or were reaped
  */
@@ -45,7 +45,6 @@ struct calling {
 	u32 nr;
 	bool edge;
 	struct aop_wait_hook *hooks;
-	u32 *index;
 	u32 hung;
 	u32 over;
 };
@@ -69,7 +68,7 @@ static void wait_for(struct calling *cl, struct aop *op, u32 i)
 	if (!cl->hooks)
 		return;
 	aop_wait_hook_init(&cl->hooks[cl->hung], op, AOP_EV_FINAL, 0);
-	cl->index[cl->hung++] = i;
+	cl->hooks[cl->hung++].index = i;
 }
 
 static struct file *file_of(const struct aop_call_entry *e)
@@ -144,7 +143,7 @@ static int fill_in(struct aop *op, const struct aop_call_entry *e, struct aop_po
 	file = file_of(e);
 	if (IS_ERR(file))
 		return PTR_ERR(file);
-	strscpy(op->extra->label, port->op->extra->label, AOP_LABEL_SIZE);
+	memcpy(op->extra->label, port->op->extra->label, port->label_size);
 	op->extra->parent = e->parent;
 	call->port = port;
 	aop_get(port->op);
@@ -329,44 +328,46 @@ static int begin(struct calling *cl, struct aop_ioc_call __user *arg)
 	return ret;
 }
 
-/* How a call has ended, for its entry.  Only the owner wrote the reply, before that. */
-static int harvest(const struct calling *cl, struct aop *op, u32 i)
+/*
+ * How a call has ended, for its entry.  Only the owner wrote the reply, before that.
+ * Returns 1, with the handle of the entry, 0 when the call has not ended, or -EFAULT.
+ */
+static int harvest(const struct calling *cl, struct aop *op, u32 i, u64 *handle)
 {
 	struct aop_call_entry __user *user = entry_at(cl, i);
 	struct aop_call *call = aop_call_of(op);
 	u32 state = aop_word_state(smp_load_acquire(&op->word));	/* see aop_level() */
-	u64 to;
 	u32 room;
+	u64 to;
 
 	if (!AOP_FINAL(state))
 		return put_user(state, &user->state) ? -EFAULT : 0;
-	if (call->reply_len) {
-		if (get_user(to, &user->reply) || get_user(room, &user->room) ||
-		    aop_put_bytes(u64_to_user_ptr(to), aop_call_reply(call),
-				  min(call->reply_len, room)))
-			return -EFAULT;
-	}
-	if (!user_write_access_begin(user, sizeof(*user)))
+	if (!user_access_begin(user, sizeof(*user)))
 		return -EFAULT;
+	unsafe_get_user(to, &user->reply, fault);
+	unsafe_get_user(room, &user->room, fault);
+	unsafe_get_user(*handle, &user->handle, fault);
 	unsafe_put_user(op->result, &user->result, fault);
 	unsafe_put_user(state, &user->state, fault);
 	unsafe_put_user(call->reply_len, &user->reply_len, fault);
-	user_write_access_end();
+	user_access_end();
+	if (call->reply_len && aop_put_bytes(u64_to_user_ptr(to), aop_call_reply(call),
+					     min(call->reply_len, room)))
+		return -EFAULT;
 	return 1;
 fault:
-	user_write_access_end();
+	user_access_end();
 	return -EFAULT;
 }
 
 /* Gives up the handle of a call that has ended; user space may have done so already. */
-static int reap(struct calling *cl, struct aop_wait_hook *hook, u32 i)
+static int reap(struct calling *cl, struct aop_wait_hook *hook, u64 handle)
 {
-	struct aop_call_entry __user *user = entry_at(cl, i);
+	struct aop_call_entry __user *user = entry_at(cl, hook->index);
 	struct aop *op = hook->op;
 	struct aop_link *link;
-	u64 handle;
 
-	if (get_user(handle, &user->handle) || put_user(0, &user->handle))
+	if (put_user(0, &user->handle))
 		return -EFAULT;
 	link = aop_link_find(cl->ctx, handle);
 	if (IS_ERR(link) || link->op != op)
@@ -384,6 +385,7 @@ static int finish(struct calling *cl, struct aop_ioc_call __user *arg)
 {
 	bool reaps = cl->c.flags & AOP_CALLS_REAP;
 	u32 i, count = cl->over;
+	u64 handle;
 	int ret = 0;
 
 	if (reaps) {
@@ -391,12 +393,12 @@ static int finish(struct calling *cl, struct aop_ioc_call __user *arg)
 		aop_run_begin(&cl->run);
 	}
 	for (i = 0; i < cl->hung && ret >= 0; i++) {
-		ret = harvest(cl, cl->hooks[i].op, cl->index[i]);
+		ret = harvest(cl, cl->hooks[i].op, cl->hooks[i].index, &handle);
 		if (ret <= 0)
 			continue;
 		count++;
 		if (reaps)
-			ret = reap(cl, &cl->hooks[i], cl->index[i]);
+			ret = reap(cl, &cl->hooks[i], handle);
 	}
 	if (reaps) {
 		aop_run_end(&cl->run);
@@ -419,6 +421,23 @@ static int wait(struct calling *cl)
 	if (aop_wait_look(cl->hooks, cl->hung) >= need)
 		return 0;
 	return aop_wait_sleep(cl->ctx, cl->hooks, cl->hung, need, cl->c.deadline);
+}
+
+/* Memory for hooks: one piece is kept for the next call. */
+static struct aop_wait_hook *hooks_get(struct aop_ctx *ctx, u32 nr)
+{
+	struct aop_wait_hook *hooks;
+
+	if (nr > HOOKS_KEPT)
+		return kvmalloc_array(nr, sizeof(*hooks), AOP_GFP);
+	hooks = xchg(&ctx->hooks, NULL);
+	return hooks ?: kvmalloc_array(HOOKS_KEPT, sizeof(*hooks), AOP_GFP);
+}
+
+static void hooks_put(struct aop_ctx *ctx, struct aop_wait_hook *hooks, u32 nr)
+{
+	if (nr > HOOKS_KEPT || cmpxchg(&ctx->hooks, NULL, hooks))
+		kvfree(hooks);
 }
 
 static int check(const struct aop_ioc_call *c)
@@ -449,8 +468,8 @@ long aop_ioctl_call(struct aop_ctx *ctx, void __user *arg)
 {
 	struct aop_wait_hook stack[ON_STACK] AOP_UNINIT;
 	struct calling cl AOP_UNINIT;
-	u32 index[ON_STACK] AOP_UNINIT, i;
 	bool waits;
+	u32 i;
 	int ret = aop_copy_struct(&cl.c, sizeof(cl.c), sizeof(cl.c), arg);
 
 	if (ret)
@@ -463,18 +482,15 @@ long aop_ioctl_call(struct aop_ctx *ctx, void __user *arg)
 	cl.nr = 0;
 	cl.edge = false;
 	cl.hooks = NULL;
-	cl.index = index;
 	cl.hung = 0;
 	cl.over = 0;
 	waits = cl.c.need || cl.c.flags & AOP_CALLS_REAP;
 	if (waits) {
 		cl.hooks = stack;
 		if (cl.c.nr > ON_STACK) {
-			cl.hooks = kvmalloc_array(cl.c.nr, sizeof(*stack) + sizeof(*index),
-						  AOP_GFP);
+			cl.hooks = hooks_get(ctx, cl.c.nr);
 			if (!cl.hooks)
 				return -ENOMEM;
-			cl.index = (u32 *)&cl.hooks[cl.c.nr];
 		}
 	}
 
@@ -488,7 +504,7 @@ long aop_ioctl_call(struct aop_ctx *ctx, void __user *arg)
 	for (i = 0; i < cl.hung; i++)
 		if (cl.hooks[i].op)
 			aop_put(cl.hooks[i].op);
-	if (cl.hooks != stack)
-		kvfree(cl.hooks);
+	if (cl.hooks && cl.hooks != stack)
+		hooks_put(ctx, cl.hooks, cl.c.nr);
 	return ret;
 }

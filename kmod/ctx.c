@@ -124,6 +124,7 @@ static int ctx_release(struct inode *inode, struct file *file)
 	struct aop_ctx *ctx = file->private_data;
 
 	ctx_end(ctx);
+	kvfree(ctx->hooks);
 	aop_ring_free(ctx);
 	aop_free_spare(ctx->home);
 	aop_home_put(ctx->home, 1);

@@ -55,6 +55,7 @@ struct aop_call;
 struct aop_client;
 struct aop_ctx;
 struct aop_port;
+struct aop_wait_hook;
 struct aop_run;
 struct file;
 struct io_uring_cmd;
@@ -596,6 +597,7 @@ struct aop_chunk {
  * @nr_used: entries in use; under @lock
  * @nr_uncharge: entries freed since @lock was taken
  * @eventfds: registered here; under @lock
+ * @hooks: memory for the next AOP_IOC_CALL, or NULL; exchanged
  * @names: reserved here; under @lock, see name.c
  * @waits: commands of io_uring that pend; under @waits_lock
  * @waits_lock: taken before home locks
@@ -620,6 +622,7 @@ struct aop_ctx {
 	u32 nr_uncharge;
 	struct list_head eventfds;
 	struct list_head names;
+	struct aop_wait_hook *hooks;
 	struct rb_root waits;
 	spinlock_t waits_lock;	/* see above */
 	wait_queue_head_t wq;

@@ -446,9 +446,9 @@ struct aop_call *aop_port_take(struct aop_port *port, u32 fits, struct aop_clien
 	unqueue(call);
 	port->taken++;
 	/* The others first. */
-	if (!list_empty(&(*client)->calls))
+	if (!list_empty(&(*client)->calls) && !list_is_singular(&user->clients))
 		list_move_tail(&(*client)->node, &user->clients);
-	if (!list_empty(&user->clients))
+	if (!list_empty(&user->clients) && !list_is_singular(&port->users))
 		list_move_tail(&user->node, &port->users);
 	return call;
 }
@@ -773,6 +773,7 @@ static int make(struct aop_ctx *ctx, struct aop_ioc_port *p, struct aop_ioc_port
 	spin_lock_init(&port->lock);
 	port->backlog = p->backlog;
 	port->message = p->message ?: AOP_MAX_MESSAGE;
+	port->label_size = len + 1;
 	INIT_LIST_HEAD(&port->users);
 	for (i = 0; i < AOP_PORT_HASH; i++)
 		INIT_HLIST_HEAD(&port->known[i]);

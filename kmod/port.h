@@ -24,6 +24,7 @@ struct aop_port_user;
  * @lock: protects all below that changes, and what says so; inside home locks
  * @backlog: how many calls there may be
  * @message: bytes that a request may have
+ * @label_size: of the label, with its 0
  * @nr: places that are taken: calls queued, and on the way to be
  * @queued: calls queued
  * @made: calls, ever
@@ -43,6 +44,7 @@ struct aop_port {
 	spinlock_t lock;	/* see above */
 	u32 backlog;
 	u32 message;
+	u32 label_size;
 	u32 nr;
 	u32 queued;
 	u64 made;

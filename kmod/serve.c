@@ -93,11 +93,19 @@ static noinline int answer_all(struct aop_ctx *ctx, struct aop_ioc_serve *s)
  * @ctx: of the calling process
  * @s: from user space, but for what changes
  * @at: where in the buffer the next request goes
+ * @home: of the last caller that was told of; only compared, while a call of it is held
+ * @uid: of that
+ * @gid: of that
+ * @pid: of that
  */
 struct serving {
 	struct aop_ctx *ctx;
 	struct aop_ioc_serve s;
 	u32 at;
+	const struct aop_home *home;
+	u32 uid;
+	u32 gid;
+	s32 pid;
 };
 
 struct taken {
@@ -121,18 +129,26 @@ static int find_port(struct aop_ctx *ctx, u64 handle, struct aop_port **port)
 	return 0;
 }
 
+/* Calls mostly come together. */
+static void who_calls(struct serving *sv, const struct aop_home *home)
+{
+	struct user_namespace *ns = current_user_ns();
+
+	sv->home = home;
+	sv->uid = from_kuid_munged(ns, home->cred->euid);
+	sv->gid = from_kgid_munged(ns, home->cred->egid);
+	sv->pid = pid_vnr(home->pid);
+}
+
 /* Writes all that user space gets to know of a call. */
 static int tell(struct serving *sv, struct taken *t)
 {
 	const struct aop_home *home = t->call->op->home;
 	struct aop_taken_entry __user *user = u64_to_user_ptr(sv->s.taken) +
 					      (size_t)sv->s.count * sv->s.taken_size;
-	struct user_namespace *ns = current_user_ns();
 	const struct aop_call *call = t->call;
 	u64 deadline = aop_deadline_of(call->op);
-	u32 uid = from_kuid_munged(ns, home->cred->euid);
-	u32 gid = from_kgid_munged(ns, home->cred->egid);
-	s32 pid = pid_vnr(home->pid), fd = -1;
+	int fd = -1;
 
 	if (get_user(t->data, &user->data) || get_user(t->mask, &user->mask))
 		return -EFAULT;
@@ -146,6 +162,8 @@ static int tell(struct serving *sv, struct taken *t)
 		if (fd < 0)
 			return fd;
 	}
+	if (home != sv->home)
+		who_calls(sv, home);
 	if (!user_write_access_begin(user, sizeof(*user)))
 		goto close;
 	unsafe_put_user(aop_handle(t->link), &user->handle, fault);
@@ -156,9 +174,9 @@ static int tell(struct serving *sv, struct taken *t)
 	unsafe_put_user(call->len, &user->len, fault);
 	unsafe_put_user(call->room, &user->room, fault);
 	unsafe_put_user(fd, &user->fd, fault);
-	unsafe_put_user(uid, &user->uid, fault);
-	unsafe_put_user(gid, &user->gid, fault);
-	unsafe_put_user(pid, &user->pid, fault);
+	unsafe_put_user(sv->uid, &user->uid, fault);
+	unsafe_put_user(sv->gid, &user->gid, fault);
+	unsafe_put_user(sv->pid, &user->pid, fault);
 	unsafe_put_user(0, &user->pad, fault);
 	user_write_access_end();
 	sv->at = ALIGN(sv->at + call->len, 8);
@@ -238,6 +256,7 @@ static noinline int take_some(struct serving *sv, struct aop_port *port)
 		return err;
 	nr = fetch(sv, port, taken, got, &err);
 	aop_run_begin(&run);
+	sv->home = NULL;
 	for (told = 0; told < nr; told++) {
 		taken[told].link = links[told];
 		why = tell(sv, &taken[told]);

@@ -57,6 +57,14 @@ int aop_get_bytes(void *dst, const void __user *src, u32 len)
 		return copy_from_user(dst, src, len) ? -EFAULT : 0;
 	if (!user_read_access_begin(src, len))
 		return -EFAULT;
+	for (; len >= 4 * sizeof(u64); len -= 4 * sizeof(u64)) {
+		unsafe_get_user(((u64 *)dst)[0], (const u64 __user *)src + 0, fault);
+		unsafe_get_user(((u64 *)dst)[1], (const u64 __user *)src + 1, fault);
+		unsafe_get_user(((u64 *)dst)[2], (const u64 __user *)src + 2, fault);
+		unsafe_get_user(((u64 *)dst)[3], (const u64 __user *)src + 3, fault);
+		dst += 4 * sizeof(u64);
+		src += 4 * sizeof(u64);
+	}
 	for (; len >= sizeof(u64); len -= sizeof(u64)) {
 		unsafe_get_user(*(u64 *)dst, (const u64 __user *)src, fault);
 		dst += sizeof(u64);
@@ -86,6 +94,14 @@ int aop_put_bytes(void __user *dst, const void *src, u32 len)
 		return copy_to_user(dst, src, len) ? -EFAULT : 0;
 	if (!user_write_access_begin(dst, len))
 		return -EFAULT;
+	for (; len >= 4 * sizeof(u64); len -= 4 * sizeof(u64)) {
+		unsafe_put_user(((const u64 *)src)[0], (u64 __user *)dst + 0, fault);
+		unsafe_put_user(((const u64 *)src)[1], (u64 __user *)dst + 1, fault);
+		unsafe_put_user(((const u64 *)src)[2], (u64 __user *)dst + 2, fault);
+		unsafe_put_user(((const u64 *)src)[3], (u64 __user *)dst + 3, fault);
+		dst += 4 * sizeof(u64);
+		src += 4 * sizeof(u64);
+	}
 	for (; len >= sizeof(u64); len -= sizeof(u64)) {
 		unsafe_put_user(*(const u64 *)src, (u64 __user *)dst, fault);
 		dst += sizeof(u64);

@@ -17,6 +17,7 @@ struct waiter;
  * @mask: AOP_EV_* to wait for
  * @seq: for AOP_EV_CHANGE
  * @events: those of @mask that hold; under the home lock of @op while the hook hangs
+ * @index: the caller's
  */
 struct aop_wait_hook {
 	struct aop_hook hook;
@@ -25,6 +26,7 @@ struct aop_wait_hook {
 	u32 mask;
 	u32 seq;
 	u32 events;
+	u32 index;
 };
 
 static __always_inline void aop_wait_hook_init(struct aop_wait_hook *h, struct aop *op, u32 mask,
