@@ -22,6 +22,8 @@
 #include "port.h"
 #include "waiting.h"
 
+#define TAKE_CHUNK	16	/* on the stack */
+
 /* ---- answers ----------------------------------------------------------- */
 
 /* What the owner of a call says stays here until that has ended. */
@@ -240,9 +242,9 @@ static u32 fetch(struct serving *sv, struct aop_port *port, struct taken *taken,
 /* Up to a chunk.  Returns how many, or why none was taken. */
 static noinline int take_some(struct serving *sv, struct aop_port *port)
 {
-	struct aop_link *links[AOP_RUN_LINKS] AOP_UNINIT;
-	struct taken taken[AOP_RUN_LINKS] AOP_UNINIT;
-	u32 want = min_t(u32, sv->s.nr - sv->s.count, AOP_RUN_LINKS);
+	struct aop_link *links[TAKE_CHUNK] AOP_UNINIT;
+	struct taken taken[TAKE_CHUNK] AOP_UNINIT;
+	u32 want = min_t(u32, sv->s.nr - sv->s.count, TAKE_CHUNK);
 	struct aop_run run AOP_UNINIT;
 	u32 i, got, nr, told;
 	int err, why = 0;
