@@ -86,7 +86,7 @@ TEST_F(port, a_call_is_answered)
 	EXPECT_EQ(-ESHUTDOWN, s.ret);
 }
 
-/* S1: in order; accepting is RUNNING; the answer comes with what was taken. */
+/* S1 S4: in order; accepting is RUNNING; a call ends as it is answered, not as it is taken. */
 TEST_F(port, S1_taken_in_order)
 {
 	uint64_t h[10];
@@ -192,6 +192,47 @@ TEST_F(port, wait_for_room)
 	ASSERT_EQ(0, abi_done(&self->s, self->port, 0));
 	pthread_join(s.thread, NULL);
 	EXPECT_EQ(72, s.served);
+}
+
+/* S9: the right to answer is used once; dropped unused, the caller is told. */
+TEST_F(port, S9_dropped_unused)
+{
+	uint64_t a = port_call(&self->c, self->call, NULL, 0, 0);
+	uint64_t b = port_call(&self->c, self->call, NULL, 0, 0);
+
+	ASSERT_EQ(2, port_take(&self->s, self->port, &self->t, 2, 0));
+	EXPECT_EQ(0, abi_detach(&self->s, self->t.e[0].handle, 0));
+	EXPECT_OWNER_DEAD(&self->c, a);
+	EXPECT_EQ(0, port_answer(&self->s, self->t.e[1].handle, 1, NULL, 0));
+	EXPECT_EQ(-ESTALE, port_answer(&self->s, self->t.e[1].handle, 2, NULL, 0));
+	EXPECT_ENDED(&self->c, b, AOP_DONE, 1);
+}
+
+/* Several sleep for a call: each call wakes one, and each is taken once. */
+TEST_F(port, S12_several_servers)
+{
+	static struct server s[4];
+	struct aop_call_entry e[16] = { 0 };
+	unsigned int i, k, sum = 0;
+
+	for (i = 0; i < 4; i++) {
+		s[i] = (struct server){ .c = &self->s, .port = self->port };
+		ASSERT_EQ(0, pthread_create(&s[i].thread, NULL, echo, &s[i]));
+	}
+	for (k = 0; k < 50; k++) {
+		for (i = 0; i < 16; i++)
+			e[i] = (struct aop_call_entry){ .port = self->call };
+		ASSERT_EQ(0, port_calls(&self->c, e, 16, 16, FOREVER, AOP_CALLS_REAP, NULL));
+		for (i = 0; i < 16; i++)
+			ASSERT_EQ(AOP_DONE, e[i].state);
+	}
+	ASSERT_EQ(0, abi_done(&self->s, self->port, 0));
+	for (i = 0; i < 4; i++) {
+		pthread_join(s[i].thread, NULL);
+		EXPECT_EQ(-ESHUTDOWN, s[i].ret);
+		sum += s[i].served;
+	}
+	EXPECT_EQ(50 * 16, sum);
 }
 
 TEST_F(port, cancelled_before_it_is_taken)
