@@ -23,6 +23,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -419,6 +420,241 @@ int aop_stream_pair(struct aop_shared_stream *tx, struct aop_shared_stream *rx,
 close_a:
 	close_side(a);
 	return ret;
+}
+
+/* ---- to another process --------------------------------------------------------------- */
+
+/* What goes over the socket, with the memory, the offerer's doorbell, the other's. */
+struct offer {
+	uint32_t magic, side;			/* of who accepts */
+};
+
+enum { FD_MEMORY, FD_THEIRS, FD_MINE, NR_FDS };	/* as who accepts sees them */
+
+union control {
+	struct cmsghdr align;
+	char buf[CMSG_SPACE(NR_FDS * sizeof(int))];
+};
+
+static void close_fds(const int *fds)
+{
+	int i;
+
+	for (i = 0; i < NR_FDS; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+}
+
+static int send_offer(int sock, struct offer *offer, const int *fds)
+{
+	struct iovec iov = { .iov_base = offer, .iov_len = sizeof(*offer) };
+	union control control = { 0 };
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.buf,
+		.msg_controllen = sizeof(control.buf),
+	};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+	ssize_t n;
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(NR_FDS * sizeof(int));
+	memcpy(CMSG_DATA(c), fds, NR_FDS * sizeof(int));
+	do
+		n = sendmsg(sock, &msg, MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	return n == sizeof(*offer) ? 0 : -EMSGSIZE;
+}
+
+static int receive_offer(int sock, struct offer *offer, int *fds)
+{
+	struct iovec iov = { .iov_base = offer, .iov_len = sizeof(*offer) };
+	union control control;
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.buf,
+		.msg_controllen = sizeof(control.buf),
+	};
+	struct cmsghdr *c;
+	size_t nr = 0;
+	ssize_t n;
+
+	do
+		n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	c = CMSG_FIRSTHDR(&msg);
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
+		nr = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		memcpy(fds, CMSG_DATA(c), (nr < NR_FDS ? nr : NR_FDS) * sizeof(int));
+	}
+	if (msg.msg_flags & MSG_CTRUNC)
+		return -EMFILE;
+	if (!n)
+		return -EPIPE;
+	if (n != sizeof(*offer) || nr != NR_FDS || offer->magic != MAGIC || offer->side > RECEIVES)
+		return -EBADMSG;
+	return 0;
+}
+
+/* Its size cannot change, and it is what its head says; which is copied here. */
+static int check_memory(int fd, struct aop_stream_opts *o)
+{
+	struct stat st;
+	struct shm head;
+	int seals;
+
+	seals = fcntl(fd, F_GET_SEALS);
+	if (seals < 0 || (seals & SEALS) != SEALS || fstat(fd, &st))
+		return -EBADMSG;
+	if (pread(fd, &head, sizeof(head), 0) != sizeof(head) || head.magic != MAGIC ||
+	    head.version != VERSION)
+		return -EBADMSG;
+	o->place = head.place;
+	o->places = head.places;
+	if (!o->place || o->place > SLOT_LEN / 2 || !o->places || o->places > 1u << 24 ||
+	    (uint64_t)st.st_size < size_of(o->place, o->places))
+		return -EBADMSG;
+	return 0;
+}
+
+static int begin_side(struct shared_stream *ss)
+{
+	ss->watched = true;
+	if (ss->s.more && ss->side == SENDS)
+		atomic_fetch_or_explicit(&my(ss)->word, SHM_MORE, memory_order_relaxed);
+	return aop_watch(&ss->theirs, &ss->watch, heard, ss, AOP_INLINE);
+}
+
+/* Before it has begun. */
+static void undo_side(struct shared_stream *ss)
+{
+	struct aop_owner *mine = aop_owner(&ss->mine), *theirs = aop_owner(&ss->theirs);
+
+	aop_unwatch(&ss->watch);
+	if (mine)
+		aop_let_go(mine);
+	if (theirs)
+		aop_let_go(theirs);
+	aop_drop(&ss->mine);
+	aop_drop(&ss->theirs);
+	close_side(ss);
+}
+
+/**
+ * aop_stream_offer() - begin a stream to another process
+ * @side: memory of the caller's: his side
+ * @ctx: an opened context: of his doorbell
+ * @sock: a connected unix socket, at whose other end is aop_stream_accept()
+ * @role: what he does: AOP_SENDS, AOP_RECEIVES
+ * @o: options, as of aop_stream_pair(); the flags are his side's own
+ *
+ * If nobody accepts it the stream ends as if the other side had died.  Some system
+ * calls; may block as sendmsg() on @sock does.  Otherwise as aop_stream_pair().
+ *
+ * Return: 0; -EINVAL, -E2BIG: as aop_stream_init(), or @role is none; -ENOMEM, -EMFILE,
+ * -ENFILE; why the doorbells could not begin; or what sendmsg() says.
+ */
+int aop_stream_offer(struct aop_shared_stream *side, struct aop_ctx *ctx, int sock,
+		     unsigned int role, const struct aop_stream_opts *o)
+{
+	struct offer offer = { .magic = MAGIC, .side = role == SENDS ? RECEIVES : SENDS };
+	struct shared_stream *ss = to_shared(side);
+	int fds[NR_FDS] = { -1, -1, -1 }, ret;
+	struct aop_stream_opts opts;
+
+	if (!ss || !o || ctx <= AOP_LOCAL || role > RECEIVES)
+		return -EINVAL;
+	ret = check_opts(&opts, o);
+	if (ret)
+		return ret;
+	fds[FD_MEMORY] = make_memory(&opts);
+	if (fds[FD_MEMORY] < 0)
+		return fds[FD_MEMORY];
+	ret = open_side(ss, fds[FD_MEMORY], role, &opts);
+	if (ret) {
+		close(fds[FD_MEMORY]);
+		return ret;
+	}
+	aop_init(&ss->mine, ctx);
+	aop_init(&ss->theirs, ctx);
+	ret = aop_start(aop_owner(&ss->mine));
+	if (!ret)
+		ret = aop_start(aop_owner(&ss->theirs));
+	if (!ret)
+		ret = begin_side(ss);
+	if (!ret) {
+		fds[FD_THEIRS] = aop_export(&ss->mine, AOP_MAY_LOOK);
+		ret = fds[FD_THEIRS] < 0 ? fds[FD_THEIRS] : 0;
+	}
+	if (!ret) {
+		fds[FD_MINE] = aop_export(&ss->theirs, AOP_MAY_LOOK | AOP_MAY_DRIVE);
+		ret = fds[FD_MINE] < 0 ? fds[FD_MINE] : 0;
+	}
+	if (!ret)
+		ret = send_offer(sock, &offer, fds);
+	fds[FD_MEMORY] = -1;		/* the side's */
+	close_fds(fds);
+	if (ret)
+		undo_side(ss);
+	return ret;
+}
+
+/**
+ * aop_stream_accept() - take the other side of a stream
+ * @side: memory of the caller's
+ * @ctx: an opened context: of his doorbell
+ * @sock: the other end of what aop_stream_offer() sends to
+ * @o: NULL, or options: flags, more, data; place and places are the offerer's
+ *
+ * Blocks as recvmsg() on @sock does.  Who offers is not trusted: what he sends is checked.
+ *
+ * Return: AOP_SENDS, AOP_RECEIVES: what this side does; -EBADMSG: what came is no
+ * stream; -EPIPE: the other end is closed; -EMFILE, -ENOMEM; -EINVAL, -E2BIG: as
+ * aop_stream_init(); or as aop_attach().
+ */
+int aop_stream_accept(struct aop_shared_stream *side, struct aop_ctx *ctx, int sock,
+		      const struct aop_stream_opts *o)
+{
+	struct aop_stream_opts opts = { .size = sizeof(opts) };
+	struct shared_stream *ss = to_shared(side);
+	int fds[NR_FDS] = { -1, -1, -1 }, ret = 0;
+	struct offer offer;
+
+	if (!ss || ctx <= AOP_LOCAL)
+		return -EINVAL;
+	if (o)
+		ret = opts_copy(&opts, sizeof(opts), o);
+	if (ret)
+		return ret;
+	ret = receive_offer(sock, &offer, fds);
+	if (!ret)
+		ret = check_memory(fds[FD_MEMORY], &opts);
+	if (!ret)
+		ret = open_side(ss, fds[FD_MEMORY], offer.side, &opts);
+	if (ret) {
+		close_fds(fds);
+		return ret;
+	}
+	aop_attach(&ss->mine, ctx, fds[FD_MINE]);
+	ret = aop_attach(&ss->theirs, ctx, fds[FD_THEIRS]);
+	if (!ret && !aop_owner(&ss->mine))
+		ret = aop_is_final(&ss->mine) ? (int)aop_result(&ss->mine) : -EBADMSG;
+	if (!ret)
+		ret = begin_side(ss);
+	fds[FD_MEMORY] = -1;		/* the side's */
+	close_fds(fds);
+	if (ret) {
+		undo_side(ss);
+		return ret < 0 ? ret : -EBADMSG;
+	}
+	return offer.side;
 }
 
 /**

@@ -36,7 +36,7 @@ FIXTURE_TEARDOWN(cast)
 {
 }
 
-static int begin(FIXTURE_DATA(cast) *self, struct aop_ctx *where, uint32_t flags)
+static int begin(struct _test_data_cast *self, struct aop_ctx *where, uint32_t flags)
 {
 	int ret;
 

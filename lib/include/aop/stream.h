@@ -127,6 +127,13 @@ struct aop_shared_stream {
 
 int  aop_stream_pair(struct aop_shared_stream *tx, struct aop_shared_stream *rx,
 		     struct aop_ctx *where, const struct aop_stream_opts *o) AOP_CHECK;
+/* The other side goes to another process, over a unix socket.  role: of the caller. */
+#define AOP_SENDS	0
+#define AOP_RECEIVES	1
+int  aop_stream_offer(struct aop_shared_stream *side, struct aop_ctx *ctx, int sock,
+		      unsigned int role, const struct aop_stream_opts *o) AOP_CHECK;
+int  aop_stream_accept(struct aop_shared_stream *side, struct aop_ctx *ctx, int sock,
+		       const struct aop_stream_opts *o) AOP_CHECK;
 void aop_stream_close(struct aop_shared_stream *side);
 
 #pragma GCC visibility pop
