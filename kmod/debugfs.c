@@ -33,6 +33,7 @@ enum counter {
 	WAITS_BEGUN,
 	WAITS_ENDED,
 	RELEASED,
+	UNDECIDED,		/* of those: groups that nobody watched any more */
 	NR_COUNTERS,
 };
 
@@ -49,6 +50,7 @@ static const char * const names[NR_COUNTERS] = {
 	[WAITS_BEGUN] = "waits_begun",
 	[WAITS_ENDED] = "waits_ended",
 	[RELEASED] = "released",
+	[UNDECIDED] = "undecided",
 };
 
 struct counters {
@@ -102,6 +104,9 @@ static void on_wait_end(void *data, u64 id, u32 nr, int ret)
 static void on_release(void *data, const struct aop *op)
 {
 	count(RELEASED);
+	/* What has an owner has ended before.  By now it does not show that it was a group. */
+	if (!op->owned && !AOP_FINAL(aop_word_state(op->word)))
+		count(UNDECIDED);
 }
 
 /* In this order an end may be counted whose beginning was before, never the reverse. */
