@@ -75,7 +75,6 @@ void ios_close(struct aop_loop *l)
 	}
 	/* Until the kernel has let go of all buffers. */
 	while (l->ios) {
-		/* Only then: what else was posted may be gone. */
 		offload_take(l);
 		if (!l->ios)
 			break;

@@ -112,6 +112,7 @@ struct aop_loop {
 	struct aop_exec exec;
 	struct signals *signals;
 	struct aop_pool *pool;		/* of calls that block; NULL: none yet */
+	uint64_t nr_offloaded;		/* calls that it was given */
 	struct loop_alarms alarms;
 	int64_t (*clock)(void *data);
 	void (*advance)(void *data, int64_t until);
@@ -121,7 +122,11 @@ struct aop_loop {
 	/* everybody's: on a line of its own */
 	_Alignas(64) _Atomic(struct aop_work *) posted;
 	_Atomic uint64_t rung;		/* times that the door was rung, and is done with */
-	char pad[64 - sizeof(void *) - sizeof(uint64_t)];
+
+	/* offload.c */
+	_Atomic(struct aop_work *) returned;	/* of ios that are back, by w->next */
+	_Atomic uint64_t nr_returned;	/* of which the pool's threads are done with us */
+	struct aop_work take_returned;
 };
 
 /* ---- the engine ---------------------------------------------------------- */
@@ -212,8 +217,10 @@ void work_take_posted(struct aop_loop *l);
 int work_run_posted(struct aop_loop *l);
 int work_run_queues(struct aop_loop *l);
 int work_run_idle(struct aop_loop *l);
-/* Of what was posted run what has this function; the rest stays. */
-void work_run_posted_if(struct aop_loop *l, void (*run)(struct aop_work *w));
+/* The loop is being closed: what was posted may be gone.  Awake. */
+void work_forget_posted(struct aop_loop *l);
+/* w is about to be run: who posts it from here on queues it again. */
+void work_reset(struct aop_work *w);
 /* From here on who posts has to ring; false: something was posted meanwhile. */
 bool work_fall_asleep(struct aop_loop *l);
 void work_wake_up(struct aop_loop *l);
@@ -388,7 +395,8 @@ int offload(struct io *io);
 bool offloaded(const struct io *io);
 /* Is it with the pool?  If so it comes back: unmade, when it has not begun. */
 bool offload_cancel(struct io *io);
-/* Take what has come back, but run nothing that others have posted. */
+void offload_returned(struct aop_work *take_returned);
+/* Take what has come back; what else was posted is forgotten. */
 void offload_take(struct aop_loop *l);
 void offload_close(struct aop_loop *l);
 

@@ -17,7 +17,7 @@
  * w->next of posted work is NULL while it is not queued.  Who finds something else there
  * leaves it at that: what he wrote before is seen by the run to come, since either his
  * look comes before the loop's change to NULL, which then has seen his writes, or he sees
- * NULL.  The two full barriers (work_claim(), run_one()) are partners.
+ * NULL.  The two full barriers (work_claim(), work_reset()) are partners.
  */
 #include <errno.h>
 #include <sched.h>
@@ -48,7 +48,7 @@ static bool work_claim(struct aop_work *w)
 	if (__atomic_fetch_add((uintptr_t *)&w->next, 0, __ATOMIC_ACQ_REL))
 		return false;
 #else
-	/* What the caller wrote, before the look; work_run_one() is the partner. */
+	/* What the caller wrote, before the look; work_reset() is the partner. */
 	atomic_thread_fence(memory_order_seq_cst);
 	if (__atomic_load_n(&w->next, __ATOMIC_RELAXED))
 		return false;
@@ -161,10 +161,15 @@ void aop_loop_stop(struct aop_loop *l)
 
 /* ---- the loop's thread --------------------------------------------------- */
 
-static void run_one(struct aop_work *w)
+void work_reset(struct aop_work *w)
 {
 	/* Before we look at what is written for us; work_claim() is the partner. */
 	(void)!__atomic_exchange_n(&w->next, NULL, __ATOMIC_SEQ_CST);
+}
+
+static void run_one(struct aop_work *w)
+{
+	work_reset(w);
 	w->run(w);
 }
 
@@ -182,21 +187,11 @@ int work_run_posted(struct aop_loop *l)
 	return l->budget - left;
 }
 
-void work_run_posted_if(struct aop_loop *l, void (*run)(struct aop_work *w))
+void work_forget_posted(struct aop_loop *l)
 {
-	struct loop_fifo *f = &l->queue[LOOP_POSTED];
-	struct aop_work *w, *next;
-
-	work_take_posted(l);
-	w = f->first;
-	f->first = WORK_END;
-	for (; w != WORK_END; w = next) {
-		next = __atomic_load_n(&w->next, __ATOMIC_RELAXED);
-		if (w->run == run)
-			run_one(w);
-		else
-			append(f, w, w);
-	}
+	l->queue[LOOP_POSTED].first = WORK_END;
+	if (atomic_load_explicit(&l->posted, memory_order_relaxed))
+		atomic_exchange_explicit(&l->posted, NULL, memory_order_acq_rel);
 }
 
 int work_run_queues(struct aop_loop *l)
@@ -269,6 +264,7 @@ void work_open(struct aop_loop *l)
 	l->exec.submit = exec_on_loop;
 	exec_adopt(&l->exec);
 	l->stop.run = run_stop;
+	l->take_returned.run = offload_returned;
 	atomic_init(&l->posted, ASLEEP);
 	l->asleep = true;
 }
