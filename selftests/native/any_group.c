@@ -132,6 +132,34 @@ TEST_F(group, C6_cancelling_a_group_cancels_its_members)
 	EXPECT_EQ(-EINTR, aop_join(g));
 }
 
+/* Both orders of the cancel and the end: too late, and not heeded. */
+TEST_F(group, C6_cancelled_when_it_is_decided_and_before)
+{
+	struct aop *g = aop_all(&self->g, self->m, self->ops, 2, 0);
+	struct aop *h;
+	struct aop_group second;
+	struct aop_member m[2];
+
+	aop_done(self->o[0], 0);
+	aop_done(self->o[1], 0);
+	ASSERT_EQ(0, aop_wait(g, AOP_FOREVER));
+	EXPECT_EQ(AOP_TOO_LATE, aop_cancel(g, -EINTR));
+	EXPECT_EQ(2, aop_join(g));
+
+	ASSERT_EQ(0, aop_start(self->o[2]));
+	ASSERT_EQ(0, aop_start(self->o[3]));
+	h = aop_all(&second, m, self->ops + 2, 2, 0);
+	EXPECT_EQ(AOP_ASKED, aop_cancel(h, -EINTR));
+	EXPECT_EQ(-EINTR, aop_wait_asked(self->o[2], AOP_FOREVER));
+	EXPECT_EQ(-EINTR, aop_wait_asked(self->o[3], AOP_FOREVER));
+	aop_done(self->o[2], 0);
+	EXPECT_FALSE(aop_is_final(h));
+	aop_done(self->o[3], 0);
+	EXPECT_EQ(0, aop_wait(h, AOP_FOREVER));
+	EXPECT_EQ(2, aop_join(h));
+	EXPECT_EQ(0, aop_result(&self->op[2]));
+}
+
 TEST_F(group, C6_a_tree_of_groups)
 {
 	struct aop_group inner;

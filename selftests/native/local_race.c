@@ -409,4 +409,55 @@ TEST_F(race, W8_a_group_of_members_that_end_on_two_threads)
 	end(t);
 }
 
+/* C6, W8: a group is cancelled while its members end on another thread. */
+TEST_F(race, C6_cancel_a_group_against_the_end_of_its_members)
+{
+	int ret, cancelled = 0, done = 0;
+	struct aop_member m[2];
+	struct aop_group g;
+	struct aop op[2], *ops[2] = { &op[0], &op[1] };
+	pthread_t t[2];
+	int64_t r, of[2];
+	long i, j;
+
+	begin(&t[0], "s");
+	ASSERT_EQ(0, pthread_create(&t[1], NULL, worker, "s"));
+	for (i = 1; i <= self->rounds; i++) {
+		ASSERT_EQ(0, aop_init(&op[0], AOP_LOCAL));
+		ASSERT_EQ(0, aop_init(&op[1], AOP_LOCAL));
+		aop_all(&g, m, ops, 2, 0);
+		for (j = 0; j < 2; j++) {
+			while (mail)
+				sched_yield();
+			mail = aop_owner(&op[j]);
+		}
+		while (i % 3 && aop_state(&op[i & 1]) == AOP_PENDING)
+			sched_yield();
+		for (j = 0; j < i % 200 && i % 3 == 2; j++)
+			__asm__ volatile("" ::: "memory");
+		ret = aop_cancel(&g.op, -EINTR);
+		r = aop_join(&g.op);
+		for (j = 0; j < 2; j++) {
+			of[j] = aop_join(&op[j]);
+			ASSERT_TRUE(of[j] > 0 || of[j] == -EINTR);
+		}
+		/* As its members did, not as it was asked. */
+		ASSERT_TRUE(r == 2 || r == -EINTR);
+		ASSERT_TRUE(ret == AOP_ASKED || (ret == AOP_TOO_LATE && r == 2));
+		ASSERT_TRUE(r == 2 ? ret != AOP_ASKED || of[0] > 0 || of[1] > 0 :
+			    of[0] < 0 || of[1] < 0);
+		cancelled += of[0] < 0 || of[1] < 0;
+		done += of[0] > 0 && of[1] > 0;
+		reuse(&g.op);
+		memset(m, 0xee, sizeof(m));
+		reuse(&op[0]);
+		reuse(&op[1]);
+	}
+	stop = true;
+	pthread_join(t[0], NULL);
+	pthread_join(t[1], NULL);
+	EXPECT_LT(0, cancelled);
+	EXPECT_LT(0, done);
+}
+
 TEST_HARNESS_MAIN

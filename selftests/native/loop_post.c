@@ -2,6 +2,7 @@
 /*
  * Work, waking and embedding of a loop, on both engines: F8, F13, F17, W5, W6, W9, W10, M9.
  */
+#include <dirent.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <linux/filter.h>
@@ -642,6 +643,29 @@ TEST(F17_unknown_to_the_kernel)
 	refused(_metadata, ENOSYS);
 }
 
+/* Kernel threads that submit for us. */
+static int submitters(void)
+{
+	char path[300], name[32];
+	struct dirent *e;
+	int n = 0;
+	FILE *f;
+	DIR *d;
+
+	d = opendir("/proc/self/task");
+	while (d && (e = readdir(d))) {
+		snprintf(path, sizeof(path), "/proc/self/task/%s/comm", e->d_name);
+		f = fopen(path, "re");
+		if (!f)
+			continue;
+		n += fgets(name, sizeof(name), f) && !strncmp(name, "iou-sqp-", 8);
+		fclose(f);
+	}
+	if (d)
+		closedir(d);
+	return n;
+}
+
 TEST(F17_sqpoll)
 {
 	struct aop_loop_opts o = { .size = sizeof(o), .flags = AOP_URING | AOP_SQPOLL };
@@ -668,6 +692,8 @@ TEST(F17_sqpoll)
 		ASSERT_EQ(1, write(sv[!i], "x", 1));
 	for (i = 0; i < 2; i++)
 		EXPECT_EQ(1, aop_loop_get(l[i], &io[i].op));
+	/* They have the name once they have run. */
+	EXPECT_EQ(1, submitters());
 	aop_loop_close(l[0]);
 	aop_recv(l[1], &io[1], sv[1], &buf[1], 1, 0);
 	aop_cancel(&io[1].op, 0);

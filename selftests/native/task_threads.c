@@ -162,6 +162,76 @@ TEST_F(threads, C3_cancelled_from_another_thread)
 	EXPECT_EQ(rounds, w.cleanups);
 }
 
+/* ---- F4: detached from another thread ---- */
+
+static int64_t at_once(struct aop_task *t)
+{
+	(void)t;
+	return 3;
+}
+
+static int64_t poison_when_detached(struct aop_task *t)
+{
+	struct where *w = aop_container(t, struct where, task);
+	_Atomic int64_t *cleanups = (_Atomic int64_t *)w->got;
+
+	memset(w, 0xee, sizeof(*w));
+	++*cleanups;
+	return 0;
+}
+
+static int64_t count_cleanup(struct aop_task *t)
+{
+	++*(_Atomic int64_t *)aop_container(t, struct where, task)->got;
+	return 0;
+}
+
+/*
+ * The drop comes before the task has begun, while it ends, and when it is over; it is
+ * cleaned up once, and over when the drop says so.  Detached from the start, nothing of it
+ * is touched once it is cleaned up.
+ */
+TEST_F(threads, F4_dropped_while_it_ends)
+{
+	enum { N = 16 };
+	int i, j, k, rounds = slower(200), early = 0, late = 0;
+	_Atomic int64_t cleanups = 0;
+	struct where last, *w;
+
+	for (i = 0; i < rounds; i++) {
+		w = calloc(N, sizeof(*w));
+		ASSERT_NE(NULL, w);
+		for (j = 0; j < N; j++) {
+			w[j].got = (intptr_t)&cleanups;
+			if (j % 4 == 3) {
+				aop_spawn(self->a.loop, &w[j].task, at_once, poison_when_detached,
+					  AOP_ANY_THREAD | AOP_DETACHED);
+				continue;
+			}
+			aop_spawn(self->a.loop, &w[j].task, at_once, count_cleanup,
+				  AOP_ANY_THREAD);
+			for (k = 0; k < i % 64 * (j % 4) * 20; k++)
+				__asm__ volatile("" ::: "memory");
+			if (i % 8 == 0 && j % 4 == 2)
+				ASSERT_EQ(0, aop_wait(&w[j].task.op, AOP_FOREVER));
+			if (aop_drop(&w[j].task.op)) {
+				late++;
+				ASSERT_EQ(3, aop_result(&w[j].task.op));
+				memset(&w[j].task, 0xee, sizeof(w[j].task));
+			} else {
+				early++;
+			}
+		}
+		/* The loop is through with them when it has run one more. */
+		aop_spawn(self->a.loop, &last.task, at_once, NULL, AOP_ANY_THREAD);
+		ASSERT_EQ(3, aop_join(&last.task.op));
+		ASSERT_EQ((i + 1) * N, cleanups);
+		free(w);
+	}
+	EXPECT_LT(0, early);
+	EXPECT_LT(0, late);
+}
+
 /* ---- F13: wakes from other threads ---- */
 
 struct sink {
