@@ -334,8 +334,11 @@ static void task_posted(struct aop_work *w)
 {
 	struct task *t = container_of(w, struct task, post);
 
-	/* Who wakes it from now on posts it again; pairs with aop_wake(), in_use(). */
-	atomic_store_explicit(&t->posted, 0, memory_order_release);
+	/*
+	 * Who wakes it from now on posts it again.  What those wrote who found 1 is seen by
+	 * the poll to come: acquire, hence no plain store.  Pairs with aop_wake(), in_use().
+	 */
+	atomic_exchange_explicit(&t->posted, 0, memory_order_acq_rel);
 	if (unlikely(!t->prev))
 		adopt(t);
 	else

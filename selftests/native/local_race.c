@@ -241,6 +241,70 @@ TEST_F(race, C2_asked_while_the_owner_begins_to_watch)
 	end(t);
 }
 
+struct shared_op {
+	struct aop op;
+	int notes[2];			/* each watcher's */
+};
+
+static _Atomic(struct shared_op *) other;
+
+static void read_notes(struct aop *op)
+{
+	struct shared_op *x = (struct shared_op *)op;
+
+	if (x->notes[0] != 1 || x->notes[1] != 1)
+		abort();
+	free(x);
+	busy--;
+}
+
+static void let_go_of(struct shared_op *x, int nr)
+{
+	x->notes[nr] = 1;
+	aop_drop(&x->op);
+}
+
+static void *second_watcher(void *arg)
+{
+	struct shared_op *x;
+
+	(void)arg;
+	while (!stop) {
+		x = atomic_exchange_explicit(&other, NULL, memory_order_acquire);
+		if (x)
+			let_go_of(x, 1);
+		else
+			sched_yield();
+	}
+	return NULL;
+}
+
+/* What each did before he let go is seen by the one who gives it back. */
+TEST_F(race, O1_two_watchers_let_go)
+{
+	struct shared_op *x;
+	pthread_t t;
+	long i, j;
+
+	stop = false;
+	ASSERT_EQ(0, pthread_create(&t, NULL, second_watcher, NULL));
+	for (i = 1; i <= self->rounds; i++) {
+		x = malloc(sizeof(*x));
+		ASSERT_NE(NULL, x);
+		busy++;
+		ASSERT_EQ(0, aop_init_with(&x->op, AOP_LOCAL, AOP_OPTS(.release = read_notes)));
+		aop_hold(&x->op);
+		aop_done(aop_owner(&x->op), 1);
+		atomic_store_explicit(&other, x, memory_order_release);
+		for (j = 0; j < i % 200; j++)
+			__asm__ volatile("" ::: "memory");
+		let_go_of(x, 0);
+		while (busy)
+			sched_yield();
+	}
+	end(t);
+}
+
 struct watched {
 	struct aop op;
 	struct aop_watch w;

@@ -197,7 +197,7 @@ TEST_F(shared, S8_the_producer_is_killed)
 TEST_F(shared, the_consumer_is_killed)
 {
 	struct aop *a;
-	int i;
+	int i = 0;
 
 	a = aop_stream_ask(&self->tx, &self->t[0], &i, 4);
 	for (i = 1; i < N; i++)

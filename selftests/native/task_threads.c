@@ -3,6 +3,8 @@
  * Tasks and threads: several loops (F8), tasks for any thread, wakes that coalesce (F13),
  * work of the pool awaited by tasks (F6), and tasks that wait for each other's locks (F14).
  */
+#include <stdatomic.h>
+
 #include "lib.h"
 
 static int slower(int rounds)
@@ -237,17 +239,20 @@ TEST_F(threads, F4_dropped_while_it_ends)
 struct sink {
 	struct aop_task task;
 	_Atomic uint64_t sent;
-	uint64_t seen, polls;
+	uint64_t polls;
+	_Atomic uint64_t seen;
 	uint64_t target;
 };
 
 static int64_t sink(struct aop_task *t)
 {
 	struct sink *s = aop_container(t, struct sink, task);
+	uint64_t sent;
 
 	s->polls++;
-	s->seen = s->sent;
-	return s->seen == s->target ? 0 : AOP_MORE;
+	sent = atomic_load_explicit(&s->sent, memory_order_acquire);
+	atomic_store_explicit(&s->seen, sent, memory_order_release);
+	return sent == s->target ? 0 : AOP_MORE;
 }
 
 static void *send_some(void *arg)
@@ -281,6 +286,45 @@ TEST_F(threads, F13_wakes_of_other_threads)
 	EXPECT_EQ(0, aop_join(op));
 	EXPECT_EQ(s.target, s.seen);
 	EXPECT_GE(s.target + 1, s.polls);
+}
+
+static _Atomic bool enough;
+
+static int64_t keep_awake(struct aop_task *t)
+{
+	AOP_BEGIN(t);
+	while (!atomic_load_explicit(&enough, memory_order_relaxed))
+		AOP_YIELD();
+	AOP_END(0);
+}
+
+/*
+ * A wake that comes while the task begins to run is seen by this run, or makes another.
+ * The loop does not sleep, so that it takes the first wake while the second one comes.
+ */
+TEST_F(threads, F13_a_wake_while_it_begins_to_run)
+{
+	struct sink s = { .target = UINT64_MAX };
+	struct aop *op = aop_spawn(self->a.loop, &s.task, sink, NULL, AOP_ANY_THREAD);
+	int i, j, rounds = slower(4000);
+	struct aop_task spins;
+
+	enough = false;
+	aop_spawn(self->a.loop, &spins, keep_awake, NULL, AOP_ANY_THREAD);
+	for (i = 0; i < rounds; i++) {
+		aop_wake(&s.task);
+		for (j = 0; j < i % 512; j++)
+			__asm__ volatile("" ::: "memory");
+		atomic_store_explicit(&s.sent, i, memory_order_release);
+		aop_wake(&s.task);
+		while (atomic_load_explicit(&s.seen, memory_order_acquire) != (uint64_t)i)
+			sched_yield();
+	}
+	s.sent = UINT64_MAX;
+	aop_wake(&s.task);
+	EXPECT_EQ(0, aop_join(op));
+	enough = true;
+	EXPECT_EQ(0, aop_join(&spins.op));
 }
 
 struct wrong {
