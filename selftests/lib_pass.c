@@ -108,7 +108,7 @@ TEST_F(pass, K4_rights_only_shrink)
 	struct aop look, drive;
 
 	EXPECT_EQ(-EINVAL, aop_export(&self->op, 0));
-	EXPECT_EQ(-EINVAL, aop_export(&self->op, 8));
+	EXPECT_EQ(-EINVAL, aop_export(&self->op, 0x8000));
 	ASSERT_EQ(0, lib_twin(&look, self->ctx, &self->op, AOP_MAY_LOOK));
 	EXPECT_EQ(-EPERM, aop_cancel(&look, 0));
 	EXPECT_EQ(-EPERM, aop_export(&look, AOP_MAY_LOOK | AOP_MAY_CANCEL));

@@ -231,6 +231,73 @@ TEST_F(post, F13_no_post_is_lost)
 	}
 }
 
+/* ---- a second post while the work begins ---- */
+
+struct again {
+	/* The two that the post is about are not on one line, as to be seen out of order. */
+	_Alignas(64) struct aop_work w;
+	_Alignas(64) _Atomic int written;
+	_Atomic int seen;
+	_Alignas(64) struct aop_work spin;
+	struct aop_loop *loop;
+	int rounds;
+};
+
+static void receive_again(struct aop_work *w)
+{
+	struct again *a = (struct again *)((char *)w - offsetof(struct again, w));
+	int got = atomic_load_explicit(&a->written, memory_order_relaxed);
+
+	atomic_store_explicit(&a->seen, got, memory_order_release);
+	if (got == a->rounds)
+		aop_loop_stop(a->loop);
+}
+
+/* The loop does not sleep: it takes what is posted at once. */
+static void spin(struct aop_work *w)
+{
+	struct again *a = (struct again *)((char *)w - offsetof(struct again, spin));
+
+	if (a->seen != a->rounds)
+		aop_loop_post(a->loop, w);
+}
+
+static void *post_twice(void *arg)
+{
+	struct again *a = arg;
+	int i, j;
+
+	for (i = 1; i <= a->rounds; i++) {
+		aop_loop_post(a->loop, &a->w);
+		for (j = 0; j < i % 256; j++)
+			__asm__ volatile("" ::: "memory");
+		atomic_store_explicit(&a->written, i, memory_order_relaxed);
+		aop_loop_post(a->loop, &a->w);
+		for (j = 1; atomic_load_explicit(&a->seen, memory_order_acquire) != i; j++)
+			if (!(j % 1024))
+				sched_yield();
+	}
+	return NULL;
+}
+
+/* It sees what was written before, or runs once more. */
+TEST_F(post, F13_posted_while_it_begins_to_run)
+{
+	struct again a = {
+		.w.run = receive_again, .spin.run = spin, .loop = self->loop,
+		.rounds = loop_rounds(20000),
+	};
+	pthread_t t;
+
+	EXPECT_EQ(0, aop_loop_post(self->loop, &a.spin));
+	ASSERT_EQ(0, pthread_create(&t, NULL, post_twice, &a));
+	EXPECT_EQ(1, aop_loop_run(self->loop, AOP_RUN_FOREVER));
+	pthread_join(t, NULL);
+	while (aop_loop_run(self->loop, AOP_RUN_READY) > 0)
+		;
+	EXPECT_EQ(a.rounds, a.seen);
+}
+
 static void *end_it(void *arg)
 {
 	aop_done(arg, 42);
