@@ -161,7 +161,7 @@ static uint64_t event_of(const struct nlmsghdr *nlh)
 
 	mnl_attr_for_each(attr, nlh, GENL_HDRLEN)
 		if (mnl_attr_get_type(attr) == AOP_A_EVENT)
-			return mnl_attr_get_u64(attr);
+			return nl_number(attr);
 	return 0;
 }
 
@@ -267,6 +267,8 @@ static int received(struct aop_monitor *m, const struct nlmsghdr *nlh)
 {
 	const struct genlmsghdr *genl = mnl_nlmsg_get_payload(nlh);
 
+	if (nlh->nlmsg_type == m->nl.family && mnl_nlmsg_get_payload_len(nlh) < sizeof(*genl))
+		return 0;
 	if (nlh->nlmsg_type == m->nl.family && !nlh->nlmsg_seq)
 		return genl->cmd == AOP_CMD_CHANGED ? changed(m, nlh) : 0;
 	/* What was given up. */
@@ -312,7 +314,7 @@ static int receive(struct aop_monitor *m)
 		m->again = true;
 	if (len < 0)
 		return errno == ENOBUFS || errno == EINTR ? 0 : -errno;
-	for (nlh = (void *)m->buf; mnl_nlmsg_ok(nlh, len); nlh = mnl_nlmsg_next(nlh, &len)) {
+	for (nlh = (void *)m->buf; nl_ok(nlh, len); nlh = mnl_nlmsg_next(nlh, &len)) {
 		ret = received(m, nlh);
 		if (ret < 0)
 			return ret;

@@ -12,6 +12,26 @@
 
 /* ---- the socket ------------------------------------------------------------- */
 
+bool nl_ok(const struct nlmsghdr *nlh, int len)
+{
+	/* For libmnl a length is signed. */
+	return mnl_nlmsg_ok(nlh, len) && nlh->nlmsg_len <= INT32_MAX;
+}
+
+uint64_t nl_number(const struct nlattr *attr)
+{
+	switch (mnl_attr_get_payload_len(attr)) {
+	case sizeof(uint16_t):
+		return mnl_attr_get_u16(attr);
+	case sizeof(uint32_t):
+		return mnl_attr_get_u32(attr);
+	case sizeof(uint64_t):
+		return mnl_attr_get_u64(attr);
+	default:
+		return 0;
+	}
+}
+
 int nl_errno(const struct nlmsghdr *nlh)
 {
 	int32_t err;
@@ -66,7 +86,7 @@ int nl_talk(struct nl *nl, const struct nlmsghdr *request, nl_fn *fn, void *data
 			ret = -errno;
 			break;
 		}
-		for (nlh = (void *)buf; ret > 0 && mnl_nlmsg_ok(nlh, len);
+		for (nlh = (void *)buf; ret > 0 && nl_ok(nlh, len);
 		     nlh = mnl_nlmsg_next(nlh, &len))
 			if (nlh->nlmsg_seq == seq)
 				ret = one_answer(nlh, fn, data);
@@ -96,7 +116,7 @@ static int get_family(const struct nlmsghdr *nlh, void *data)
 
 	mnl_attr_for_each(attr, nlh, GENL_HDRLEN)
 		if (mnl_attr_get_type(attr) == CTRL_ATTR_FAMILY_ID)
-			nl->family = mnl_attr_get_u16(attr);
+			nl->family = nl_number(attr);
 	return 0;
 }
 
@@ -383,7 +403,7 @@ static int get_members(const struct nlmsghdr *nlh, void *data)
 		if (mnl_attr_get_type(attr) != AOP_A_MEMBER)
 			continue;
 		if (m->nr < m->max)
-			m->ids[m->nr] = mnl_attr_get_u64(attr);
+			m->ids[m->nr] = nl_number(attr);
 		m->nr++;
 	}
 	return 0;
@@ -414,7 +434,7 @@ static int get_answer(const struct nlmsghdr *nlh, void *data)
 
 	mnl_attr_for_each(attr, nlh, GENL_HDRLEN)
 		if (mnl_attr_get_type(attr) == AOP_A_ANSWER)
-			*answer = mnl_attr_get_u32(attr);
+			*answer = nl_number(attr);
 	return 0;
 }
 

@@ -37,6 +37,10 @@ int  nl_send(struct nl *nl, const struct nlmsghdr *nlh);
 /* Send, and call fn for each answer, until the end of the dump or the one there is. */
 typedef int nl_fn(const struct nlmsghdr *nlh, void *data);
 int  nl_talk(struct nl *nl, const struct nlmsghdr *nlh, nl_fn *fn, void *data);
+/* Of what was received, is there a whole message? */
+bool nl_ok(const struct nlmsghdr *nlh, int len);
+/* Of 2, 4 or 8 bytes; else 0. */
+uint64_t nl_number(const struct nlattr *attr);
 /* Of an NLMSG_ERROR or NLMSG_DONE. */
 int  nl_errno(const struct nlmsghdr *nlh);
 
