@@ -8,6 +8,7 @@
 
 #include <linux/eventfd.h>
 #include <linux/hrtimer.h>
+#include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/version.h>
 
@@ -58,6 +59,16 @@ static inline void aop_eventfd_signal(struct eventfd_ctx *ctx)
 #include <linux/io_uring/cmd.h>
 #define AOP_HAVE_URING
 #endif
+
+/* A reference on a file that may be about to be released: false, once it is. */
+static inline bool aop_get_live_file(struct file *file)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
+	return atomic_long_inc_not_zero(&file->f_count);
+#else
+	return file_ref_get(&file->f_ref);
+#endif
+}
 
 /* The attributes of the request that began a dump: where net/genetlink.h is included. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)

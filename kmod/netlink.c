@@ -192,7 +192,7 @@ static int get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 		 * comes after this one is never older.  As long as the message is
 		 * empty nothing in it can be.
 		 */
-		sub = aop_sub_lock(sock_net(skb->sk), NETLINK_CB(cb->skb).portid);
+		sub = aop_sub_lock(NETLINK_CB(cb->skb).sk);
 		cb->seq = aop_registry_version() ?: 1;
 		more = fill(skb, cb, dump);
 		aop_sub_unlock(sub);
@@ -261,14 +261,14 @@ static int cancel_doit(struct sk_buff *skb, struct genl_info *info)
 /* ---- subscribe ----------------------------------------------------------- */
 
 /* @skb: for the answer, with room for it. */
-static int answer_subscribe(struct genl_info *info, struct sk_buff *skb)
+static int answer_subscribe(struct genl_info *info, const struct sock *sk, struct sk_buff *skb)
 {
 	struct aop_sub *sub;
 	void *header;
 	int ret;
 
 	/* Sent before the lock is dropped: all later events come after it. */
-	sub = aop_sub_lock(genl_info_net(info), info->snd_portid);
+	sub = aop_sub_lock(sk);
 	header = genlmsg_put_reply(skb, info, &aop_family, 0, AOP_CMD_SUBSCRIBE);
 	if (sub && header && !nla_put_u64_64bit(skb, AOP_A_EVENT, aop_sub_event(sub), AOP_A_PAD)) {
 		genlmsg_end(skb, header);
@@ -321,12 +321,12 @@ static int subscribe_doit(struct sk_buff *skb, struct genl_info *info)
 		nlmsg_free(answer);
 		return ret;
 	}
-	return answer_subscribe(info, answer);
+	return answer_subscribe(info, NETLINK_CB(skb).sk, answer);
 }
 
 static int unsubscribe_doit(struct sk_buff *skb, struct genl_info *info)
 {
-	int ret = aop_unsubscribe(genl_info_net(info), info->snd_portid);
+	int ret = aop_unsubscribe(NETLINK_CB(skb).sk);
 
 	if (ret)
 		GENL_SET_ERR_MSG(info, "this socket has no subscription");

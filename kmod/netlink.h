@@ -106,8 +106,8 @@ int aop_message_put(struct sk_buff *skb, const struct aop_reader *reader, struct
 
 int aop_subscribe(struct net *net, u32 portid, struct aop_reader *reader,
 		  const struct aop_filter *filter, u64 interval);
-int aop_unsubscribe(struct net *net, u32 portid);
-struct aop_sub *aop_sub_lock(struct net *net, u32 portid);
+int aop_unsubscribe(const struct sock *sk);
+struct aop_sub *aop_sub_lock(const struct sock *sk);
 void aop_sub_unlock(struct aop_sub *sub);
 u64 aop_sub_event(const struct aop_sub *sub);
 void aop_news_init(void);

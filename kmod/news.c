@@ -27,6 +27,7 @@
  * the lists.  news_lock, a leaf inside the home locks, interrupts off, protects both
  * lists, what says on which an op is, and the counts of listeners and of what is lost.
  */
+#include <linux/file.h>
 #include <linux/module.h>
 #include <linux/netlink.h>
 #include <net/net_namespace.h>
@@ -46,6 +47,8 @@ enum { NEWS_NONE, NEWS_CHANGED, NEWS_PROGRESSED, NEWS_MARKER };
  * @node: in subs
  * @net: of the socket, which pins it until it tells us of its end
  * @portid: of the socket
+ * @file: the socket's; not a reference, but its release waits until we are told of it,
+ *	so while subs_lock is held it is there
  * @reader: who
  * @filter: which ops
  * @about: the one user of whose ops it is told, with a reference; NULL: all users'
@@ -61,6 +64,7 @@ struct aop_sub {
 	struct list_head node;
 	struct net *net;
 	u32 portid;
+	struct file *file;
 	struct aop_reader reader;
 	struct aop_filter filter;
 	struct aop_user *about;
@@ -180,13 +184,15 @@ static void send(struct aop_sub *sub)
 	if (!skb)
 		return;
 	sub->skb = NULL;
-	/* Once it is closed, its number may be somebody else's. */
-	if (sock_flag(sub->reader.sk, SOCK_DEAD)) {
+	/* Once it is being closed, its number may be somebody else's. */
+	if (!aop_get_live_file(sub->file)) {
 		nlmsg_free(skb);
 		return;
 	}
 	/* Lost: the socket's reader gets -ENOBUFS, and the numbers have a gap. */
 	genlmsg_unicast(sub->net, skb, sub->portid);
+	/* If this was the last one, a work item of its own closes it: nothing waits here. */
+	fput(sub->file);
 }
 
 static bool make_room(struct aop_sub *sub)
@@ -397,14 +403,23 @@ static void progress_work(struct work_struct *work)
 
 /* ---- subscriptions ------------------------------------------------------- */
 
-/* Of the socket that has this number now, or of the closed one that had it before. */
-static struct aop_sub *find(const struct net *net, u32 portid, bool closed)
+static struct aop_sub *find(const struct sock *sk)
 {
 	struct aop_sub *sub;
 
 	list_for_each_entry(sub, &subs, node)
-		if (sub->portid == portid && net_eq(sub->net, net) &&
-		    sock_flag(sub->reader.sk, SOCK_DEAD) == closed)
+		if (sub->reader.sk == sk)
+			return sub;
+	return NULL;
+}
+
+/* Of one that is being closed; its number may be another's already. */
+static struct aop_sub *find_closed(const struct net *net, u32 portid)
+{
+	struct aop_sub *sub;
+
+	list_for_each_entry(sub, &subs, node)
+		if (sub->portid == portid && net_eq(sub->net, net) && !file_count(sub->file))
 			return sub;
 	return NULL;
 }
@@ -448,7 +463,7 @@ static void listen_no_more(struct aop_sub *sub)
 		aop_user_put(about);
 }
 
-static struct aop_sub *begin(struct net *net, u32 portid)
+static struct aop_sub *begin(struct net *net, u32 portid, const struct sock *sk)
 {
 	struct aop_sub *sub;
 
@@ -462,6 +477,7 @@ static struct aop_sub *begin(struct net *net, u32 portid)
 	}
 	sub->net = net;
 	sub->portid = portid;
+	sub->file = sk->sk_socket->file;
 	sub->marker.news_kind = NEWS_MARKER;
 	list_add_tail(&sub->node, &subs);
 	nr_subs++;
@@ -475,7 +491,7 @@ static struct aop_sub *begin(struct net *net, u32 portid)
 /* A new one, or the one that the socket has, without what is to be replaced. */
 static struct aop_sub *renew(struct net *net, u32 portid, const struct aop_reader *reader)
 {
-	struct aop_sub *sub = find(net, portid, false);
+	struct aop_sub *sub = find(reader->sk);
 	int ret;
 
 	if (sub) {
@@ -486,7 +502,7 @@ static struct aop_sub *renew(struct net *net, u32 portid, const struct aop_reade
 	ret = may_have_another(reader);
 	if (ret)
 		return ERR_PTR(ret);
-	return begin(net, portid) ?: ERR_PTR(-ENOMEM);
+	return begin(net, portid, reader->sk) ?: ERR_PTR(-ENOMEM);
 }
 
 /**
@@ -529,62 +545,62 @@ int aop_subscribe(struct net *net, u32 portid, struct aop_reader *reader,
 	return PTR_ERR_OR_ZERO(sub);
 }
 
-static int unsubscribe(struct net *net, u32 portid, bool closed)
+static void remove(struct aop_sub *sub)
 {
-	struct aop_sub *sub;
+	list_del(&sub->node);
+	nr_subs--;
+	listen_no_more(sub);
+	spin_lock_irq(&news_lock);
+	list_del(&sub->marker.news);
+	spin_unlock_irq(&news_lock);
+	WRITE_ONCE(aop_news_wanted, !list_empty(&subs));
+}
 
-	mutex_lock(&subs_lock);
-	sub = find(net, portid, closed);
-	if (sub) {
-		list_del(&sub->node);
-		nr_subs--;
-		listen_no_more(sub);
-		spin_lock_irq(&news_lock);
-		list_del(&sub->marker.news);
-		spin_unlock_irq(&news_lock);
-		WRITE_ONCE(aop_news_wanted, !list_empty(&subs));
-	}
-	mutex_unlock(&subs_lock);
-	if (!sub)
-		return -ENOENT;
+/* It was removed, and subs_lock is not held any more. */
+static void end(struct aop_sub *sub)
+{
 	/* What it alone waited for comes off the lists. */
 	queue_work(aop_wq, &changed_item);
 	mod_delayed_work(aop_wq, &progress_item, 0);
 	aop_reader_exit(&sub->reader);
 	kfree(sub);
 	module_put(THIS_MODULE);
-	return 0;
 }
 
 /**
  * aop_unsubscribe() - tell a socket no more
- * @net: of the socket
- * @portid: of the socket
+ * @sk: the socket
  *
  * Context: may sleep.
  * Return: 0; -ENOENT when it is told nothing.
  */
-int aop_unsubscribe(struct net *net, u32 portid)
+int aop_unsubscribe(const struct sock *sk)
 {
-	return unsubscribe(net, portid, false);
+	struct aop_sub *sub = aop_sub_lock(sk);
+
+	if (!sub)
+		return -ENOENT;
+	remove(sub);
+	aop_sub_unlock(sub);
+	end(sub);
+	return 0;
 }
 
 /**
  * aop_sub_lock() - let a subscription be sent nothing for the moment
- * @net: of the socket
- * @portid: of the socket
+ * @sk: the socket
  *
  * What is sent by others until aop_sub_unlock() is newer than all it was told.
  *
  * Context: may sleep.
  * Return: the subscription, or NULL, and then nothing is held.
  */
-struct aop_sub *aop_sub_lock(struct net *net, u32 portid)
+struct aop_sub *aop_sub_lock(const struct sock *sk)
 {
 	struct aop_sub *sub;
 
 	mutex_lock(&subs_lock);
-	sub = find(net, portid, false);
+	sub = find(sk);
 	if (!sub)
 		mutex_unlock(&subs_lock);
 	return sub;
@@ -613,10 +629,18 @@ u64 aop_sub_event(const struct aop_sub *sub)
 static int socket_gone(struct notifier_block *nb, unsigned long what, void *data)
 {
 	const struct netlink_notify *n = data;
+	struct aop_sub *sub;
 
-	if (what == NETLINK_URELEASE && n->protocol == NETLINK_GENERIC &&
-	    READ_ONCE(aop_news_wanted))
-		unsubscribe(n->net, n->portid, true);
+	if (what != NETLINK_URELEASE || n->protocol != NETLINK_GENERIC ||
+	    !READ_ONCE(aop_news_wanted))
+		return NOTIFY_DONE;
+	mutex_lock(&subs_lock);
+	sub = find_closed(n->net, n->portid);
+	if (sub)
+		remove(sub);
+	mutex_unlock(&subs_lock);
+	if (sub)
+		end(sub);
 	return NOTIFY_DONE;
 }
 

@@ -276,8 +276,8 @@ TEST_F(limits, a_dump_tells_that_it_was_interrupted)
 /* ---- the number of a socket, used again ---- */
 
 #define PORT	0x7a0f0001
-#define OTHERS	8
-#define BUSY	150
+#define OTHERS	24
+#define BUSY	400	/* less than what is told in one section of the lock */
 
 /* With that number, as soon as nobody has it any more. */
 static int open_port(struct nl *nl, uint16_t family)
@@ -287,24 +287,49 @@ static int open_port(struct nl *nl, uint16_t family)
 	nl->sock = mnl_socket_open2(NETLINK_GENERIC, SOCK_CLOEXEC);
 	if (!nl->sock)
 		return -errno;
-	while (mnl_socket_bind(nl->sock, 0, PORT) < 0)
+	while (mnl_socket_bind(nl->sock, 0, PORT) < 0) {
 		if (errno != EADDRINUSE)
 			return -errno;
+		/* Let the one run that has it. */
+		usleep(50);
+	}
 	return 0;
+}
+
+static bool run_on(int cpu)
+{
+	cpu_set_t set;
+
+	/* With one processor there is nothing to choose. */
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+		return true;
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	return !sched_setaffinity(0, sizeof(set), &set);
 }
 
 struct closer {
 	struct nl nl;
-	_Atomic int go, error;
+	_Atomic int go;
+	int error;
 };
 
-/* A subscription with all that others wait for before it is taken down. */
+/*
+ * Closes a subscription.  It runs only when its processor has
+ * nothing else to do, so that others get the lock before it, for which it may not even
+ * wait yet.
+ */
 static void *close_subscribed(void *arg)
 {
+	const struct sched_param idle = { 0 };
 	struct closer *c = arg;
 
 	c->error = subscribe_all(&c->nl);
+	if (!run_on(1) || sched_setscheduler(0, SCHED_IDLE, &idle))
+		c->error = -errno;
 	c->go = 1;
+	while (c->go == 1)
+		sched_yield();
 	mnl_socket_close(c->nl.sock);
 	return NULL;
 }
@@ -346,7 +371,21 @@ static int subscribe_label(struct nl *nl, const char *label)
 
 static bool told_anything(struct nl *nl)
 {
-	return recv(mnl_socket_get_fd(nl->sock), nl->buf, sizeof(nl->buf), MSG_DONTWAIT) > 0;
+	return recv(mnl_socket_get_fd(nl->sock), nl->buf, sizeof(nl->buf), MSG_DONTWAIT) > 0 ||
+	       errno == ENOBUFS;
+}
+
+static void read_all(struct nl *nl)
+{
+	while (told_anything(nl))
+		;
+}
+
+static bool wait_told(struct nl *nl)
+{
+	struct pollfd p = { .fd = mnl_socket_get_fd(nl->sock), .events = POLLIN };
+
+	return poll(&p, 1, -1) == 1;
 }
 
 /*
@@ -366,7 +405,8 @@ TEST_F(limits, K7_a_number_is_used_again)
 		ASSERT_EQ(0, nl_open(&others[i]));
 		ASSERT_EQ(0, subscribe_all(&others[i]));
 	}
-	for (round = 0; round < 12; round++) {
+	ASSERT_EQ(0, subscribe_label(&self->nl, "fence"));
+	for (round = 0; round < 6; round++) {
 		bool again = round % 2;
 
 		for (i = 0; i < BUSY; i++) {
@@ -380,9 +420,16 @@ TEST_F(limits, K7_a_number_is_used_again)
 		ASSERT_EQ(0, pthread_create(&t, NULL, close_subscribed, &c));
 		while (!c.go)
 			sched_yield();
-		/* News to be sent, while the number is free already and the subscription not gone. */
+		ASSERT_TRUE(all_sent(&self->nl, &self->c));
+		read_all(&others[0]);
+		/* What takes long to tell to all the others, in one section of the lock. */
+		ASSERT_TRUE(run_on(0));
 		for (i = 0; i < BUSY; i++)
 			ASSERT_EQ(0, abi_start(&self->c, h[i]));
+		ASSERT_TRUE(run_on(1));
+		ASSERT_TRUE(wait_told(&others[0]));
+		/* In it the number becomes free; the subscription is gone only after it. */
+		c.go = 2;
 		ASSERT_EQ(0, open_port(&nl, self->nl.family));
 		if (again) {
 			ASSERT_EQ(0, subscribe_all(&nl));
@@ -393,12 +440,12 @@ TEST_F(limits, K7_a_number_is_used_again)
 		EXPECT_EQ(0, c.error);
 		if (again) {
 			/* Told of what comes now, or it would hang here. */
+			read_all(&nl);
 			ASSERT_NE(0, create(&self->c, 0600));
-			while (!told_anything(&nl))
-				sched_yield();
-		} else {
-			ASSERT_EQ(0, subscribe_label(&self->nl, "fence"));
-			ASSERT_TRUE(all_sent(&self->nl, &self->c));
+			ASSERT_TRUE(wait_told(&nl));
+		}
+		ASSERT_TRUE(all_sent(&self->nl, &self->c));
+		if (!again) {
 			EXPECT_FALSE(told_anything(&nl));
 		}
 		mnl_socket_close(nl.sock);
