@@ -183,6 +183,38 @@ TEST_F(netlink, K7_unprivileged_subscriber)
 	}
 }
 
+/* K7: who follows another user's ops is told of changes of those that he may look at. */
+TEST_F(netlink, K7_changes_of_another_user)
+{
+	int up[2];
+	char b;
+
+	ASSERT_EQ(0, pipe(up));
+	IN_CHILD() {
+		struct aop_filter f = { .size = sizeof(f), .flags = AOP_FILTER_UID };
+		struct aop_monitor_opts o = { .size = sizeof(o), .filter = &f };
+		struct aop_monitor *m;
+		int seen[4] = { 0 };
+
+		ASSERT_TRUE(become(1000, 1000, 0));
+		ASSERT_EQ(0, aop_monitor_open(&m, &o, count_own, seen));
+		while (!seen[3])
+			ASSERT_LE(0, aop_monitor_dispatch(m));
+		ASSERT_EQ(1, write(up[1], "x", 1));
+		/* News come in order. */
+		while (!seen[1])
+			ASSERT_LE(0, aop_monitor_dispatch(m));
+		EXPECT_EQ(0, seen[0]);
+		EXPECT_EQ(0, seen[2]);
+		aop_monitor_close(m);
+	} else {
+		close(up[1]);
+		EXPECT_EQ(1, read(up[0], &b, 1));
+		EXPECT_NE(0, create(&self->c, 0600));
+		EXPECT_NE(0, create(&self->c, 0644));
+	}
+}
+
 /* K7: a socket of somebody without rights gives none to what its user makes others send. */
 TEST_F(netlink, K7_opener_and_sender)
 {
