@@ -250,14 +250,8 @@ static void answer(const struct nlmsghdr *nlh)
 
 /* ---- what the library calls ---- */
 
-struct mnl_socket *__wrap_mnl_socket_open2(int bus, int flags);
-int __wrap_mnl_socket_bind(struct mnl_socket *nl, unsigned int groups, pid_t pid);
-int __wrap_mnl_socket_close(struct mnl_socket *nl);
-int __real_mnl_socket_close(struct mnl_socket *nl);
-ssize_t __wrap_mnl_socket_sendto(const struct mnl_socket *nl, const void *buf, size_t len);
-ssize_t __wrap_mnl_socket_recvfrom(const struct mnl_socket *nl, void *buf, size_t size);
-ssize_t __wrap_recv(int fd, void *buf, size_t size, int flags);
-ssize_t __real_recv(int fd, void *buf, size_t size, int flags);
+__typeof__(mnl_socket_close) __real_mnl_socket_close;
+__typeof__(recv) __real_recv;
 
 struct mnl_socket *__wrap_mnl_socket_open2(int bus, int flags)
 {

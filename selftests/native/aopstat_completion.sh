@@ -1,0 +1,107 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Completion of aopstat in bash, zsh and fish: commands, options, and ids with what they are. A recording stands for the
+# system. zsh completes in a terminal only.
+# shellcheck disable=SC2016,SC2001 # what is in quotes is for other shells; sed does lines
+set -u
+cd "$(dirname "$0")/aopstat" || exit 1
+top=$(readlink -f ../../..)
+program=${AOPSTAT:-$top/build/tools/aopstat}
+completions=$top/tools/aopstat/completions
+for c in tmux zsh fish; do
+	command -v $c >/dev/null || { echo "1..0 # SKIP there is no $c"; exit 4; }
+done
+work=$(mktemp -d) || exit 1
+unset TMUX
+export LC_ALL=C.UTF-8 HOME=$work PATH=$work:$PATH
+n=0 failed=0
+
+tm() {
+	tmux -S "$work/socket" "$@"
+}
+trap 'tm kill-server 2>/dev/null; rm -rf "$work"' EXIT
+
+result() {
+	n=$((n + 1))
+	if [ "$1" = 0 ]; then
+		echo "ok $n - $2"
+	else
+		echo "not ok $n - $2"
+		failed=$((failed + 1))
+	fi
+}
+
+is() {
+	[ "$2" = "$3" ]
+	result $? "$1"
+	[ "$2" = "$3" ] || echo "# '$2' is not '$3'"
+}
+
+# The screen comes to hold lines that match all of these.
+shows() {
+	local name=$1 i p text missing
+
+	shift
+	for ((i = 0; i < 400; i++)); do
+		text=$(tm capture-pane -p)
+		missing=
+		for p; do
+			grep -qE -- "$p" <<<"$text" || missing=y
+		done
+		[ "$missing" ] || break
+		sleep 0.05
+	done
+	result "${missing:+1}${missing:-0}" "$name"
+	[ -z "$missing" ] || sed 's/^/# | /' <<<"$text"
+}
+
+# What the completions find as aopstat lists what was recorded.
+cat > "$work/aopstat" <<EOF
+#!/bin/sh
+if [ "\$1" = list ] && [ "\$2" != --help ]; then
+	shift
+	exec "$program" list --from "$PWD/session.jsonl" "\$@"
+fi
+exec "$program" "\$@"
+EOF
+chmod +x "$work/aopstat"
+
+in_bash() {
+	bash -c 'source "$1/aopstat.bash"
+		shift
+		COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+		_aopstat
+		printf "%s\n" "${COMPREPLY[@]}"' bash "$completions" "$@" | sort -n | tr '\n' ' '
+}
+is "bash: a command" "$(in_bash aopstat ca)" "cancel "
+is "bash: an option" "$(in_bash aopstat cancel --r)" "--reason "
+is "bash: all ids" "$(in_bash aopstat show '')" "1 2 4 5 "
+is "bash: ids of those that are open" "$(in_bash aopstat cancel '')" "5 "
+
+in_fish() {
+	timeout 60 fish -N -c "source $completions/aopstat.fish; complete -C '$1'" </dev/null | sort -n | tr -s '\t ' ' ' |
+		sed 's/ $//'
+}
+is "fish: a command" "$(in_fish 'aopstat ca' | cut -d ' ' -f 1)" cancel
+is "fish: an option" "$(in_fish 'aopstat cancel --r' | cut -d ' ' -f 1)" --reason
+is "fish: all ids, and what they are" "$(in_fish 'aopstat show ' | cut -d ' ' -f 1-3 | head -n 2)" "1 failed job-a
+2 done job-b"
+is "fish: ids of those that are open" "$(in_fish 'aopstat cancel ')" "5 pending job-c"
+
+tm -f /dev/null new-session -d -x 130 -y 24 "zsh -f -i"
+tm send-keys "fpath=($completions \$fpath); autoload -U compinit; compinit -u -d $work/dump; PS1='> '; clear" Enter
+shows "zsh: the prompt" '^> *$'
+tm send-keys 'aopstat canc' Tab
+shows "zsh: a command" '^> aopstat cancel'
+tm send-keys -- '--rea' Tab
+shows "zsh: an option" '^> aopstat cancel --reason'
+tm send-keys C-u 'aopstat cancel ' Tab
+shows "zsh: the one id that is open" '^> aopstat cancel 5'
+tm send-keys C-u 'aopstat show ' Tab Tab
+shows "zsh: all ids, and what they are" '^1 +-- failed +job-a' '^2 +-- done +job-b' '^5 +-- pending +job-c'
+tm send-keys C-u 'aopstat list --sort ' 'la' Tab
+shows "zsh: a column" '^> aopstat list --sort label'
+
+echo "1..$n"
+[ $failed = 0 ]
