@@ -5,7 +5,7 @@
  *	main, ioctl, uring, ...   the calls          (fetch, check, answer; ioctl.h)
  *	netlink, news             who lists and follows ops (netlink.h)
  *	    ctx, table            contexts, handles  (table mutex)
- *	    driver, watch, share  the calls of drivers (include/linux/aop.h)
+ *	    owner, source, watch, share  the calls of drivers (include/linux/aop.h)
  *	    group, deadline,      who else ends ops
  *	    import, eventfd,
  *	    port
@@ -536,7 +536,7 @@ void aop_call_free(struct aop_call *call);
 bool aop_call_keep_locked(struct aop_run *run, struct aop *op);
 void aop_client_detach_locked(struct aop_link *link);
 
-/* ---- driver.c: ops that drivers own -------------------------------------- */
+/* ---- owner.c, source.c: ops that drivers own ------------------------------ */
 
 #define AOP_MODE_BITS	0666
 #define AOP_PORT_MODE_BITS 0777

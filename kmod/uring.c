@@ -285,7 +285,10 @@ static int uring_batch(struct aop_ctx *ctx, const struct aop_uring_batch *arg, s
 	return done ?: ret;
 }
 
-/* What is in the request, fetched once: user space may write there all the time. */
+/*
+ * What is in the request, fetched once: io_uring issues it from the ring itself, and copies
+ * it only when it has to be issued again, so user space may write there meanwhile.
+ */
 union command {
 	struct aop_uring_wait wait;
 	struct aop_uring_batch batch;

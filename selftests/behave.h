@@ -230,17 +230,18 @@ static inline int proc_field(pid_t tid, const char *file, const char *after)
  * Return when a thread sleeps inside a system call: true; or is no more: false.  The
  * kernel tells nobody when one falls asleep, so look again and again.  "syscall"
  * alone also says so of one that is being woken, and "stat" alone of one that
- * sleeps elsewhere.
+ * sleeps elsewhere.  What the freezer has interrupted may go on as restart_syscall().
  */
 static inline bool until_asleep_in(pid_t tid, long nr)
 {
-	int state;
+	int state, in;
 
 	for (;;) {
 		state = proc_field(tid, "stat", ") ");
 		if (state == -1 || state == 'Z' || state == 'X')
 			return false;
-		if (state == 'S' && proc_field(tid, "syscall", "") == nr &&
+		in = proc_field(tid, "syscall", "");
+		if (state == 'S' && (in == nr || in == SYS_restart_syscall) &&
 		    proc_field(tid, "stat", ") ") == 'S')
 			return true;
 		sched_yield();

@@ -144,6 +144,36 @@ TEST_F(driver, K2_W3_who_sleeps_on_the_descriptor_is_woken)
 	}
 }
 
+/*
+ * Nobody holds these, so nothing but the callback that is running keeps its end from
+ * being the short one, which would release the driver's data under it.
+ */
+TEST_F(driver, K5_C2_release_waits_for_the_callback_of_an_op_that_nobody_holds)
+{
+	static const uint32_t whats[] = { SELFTEST_DONE, SELFTEST_DONE_AT, SELFTEST_FAIL };
+	struct aop_status st;
+	unsigned int i;
+
+	for (i = 0; i < 2 * ARRAY_SIZE(whats); i++) {
+		struct selftest_call ask = { .what = SELFTEST_CANCEL };
+		uint32_t context = i % 2 ? interrupt() : SELFTEST_PROCESS;
+
+		EXPECT_EQ(0, drive(self->dev, 0, SELFTEST_GATE, 0));
+		ask.fd = driver_op(self->dev, 0, SELFTEST_RUNNING | SELFTEST_GATED);
+		ASSERT_GE(ask.fd, 0);
+		EXPECT_EQ(AOP_ASKED, call(self->dev, &ask));
+		until_at_gate(self->dev);
+		EXPECT_EQ(0, drive_in(self->dev, context, 0, whats[i / 2], -EIO));
+		ASSERT_EQ(sizeof(st), read(ask.fd, &st, sizeof(st)));
+		EXPECT_EQ(-EIO, st.result);
+		EXPECT_EQ(0, told(self->dev, 0).releases);
+		EXPECT_EQ(0, drive(self->dev, 0, SELFTEST_GATE, 1));
+		EXPECT_EQ(1, until_told(self->dev, 0, 1, 1).releases);
+		EXPECT_EQ(1, told(self->dev, 0).cancels);
+		close(ask.fd);
+	}
+}
+
 /* ---- races ----------------------------------------------------------------- */
 
 /* The second thread's part, in each round. */

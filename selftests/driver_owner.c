@@ -4,8 +4,10 @@
  * driver is kmod/test/aop_selftest.c, which does what it is told.
  */
 #include "driver.h"
+#include "perm.h"
 
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 
 #define MODULE	"test/aop_selftest"
 
@@ -506,6 +508,56 @@ TEST_F(driver, K1_unloading_a_driver_whose_ops_are_still_held)
 	EXPECT_ENDED(&self->c, h, AOP_DONE, 2);
 	EXPECT_EQ(AOP_TOO_LATE, abi_cancel(&self->c, h, 0));
 	close(fd);
+}
+
+/* ---- whose they are -------------------------------------------------------------- */
+
+/*
+ * The credentials are those that the source was made with: here of who opened the device,
+ * whoever calls it later.
+ */
+TEST_F(driver, K7_the_op_is_of_whom_the_driver_says)
+{
+	struct selftest_call c = { .what = SELFTEST_CREATE, .total = 4711 };
+	struct aop_ioc_query q;
+	uint64_t h, id;
+	int fd, dev;
+
+	ASSERT_EQ(0, chmod(AOP_SELFTEST_DEVICE, 0666));
+	ASSERT_EQ(0, setegid(4321));
+	ASSERT_EQ(0, seteuid(1234));
+	dev = driver_open(AOP_SELFTEST_DEVICE);
+	ASSERT_EQ(0, seteuid(0));
+	ASSERT_EQ(0, setegid(0));
+	ASSERT_GE(dev, 0);
+	fd = call(dev, &c);
+	ASSERT_GE(fd, 0);
+	ASSERT_EQ(0, abi_attach_fd(&self->c, fd, 0, 0, 0, &h));
+	ASSERT_EQ(0, abi_query(&self->c, h, &q));
+	EXPECT_EQ(1234, q.uid);
+	EXPECT_EQ(4321, q.gid);
+	EXPECT_EQ(4711, q.parent);
+	EXPECT_EQ(0600, q.mode);
+	EXPECT_STREQ("selftest", q.label);
+	id = q.id;
+	/* By id: its user may, others may not. */
+	IN_CHILD() {
+		struct abi_ctx mine;
+
+		ASSERT_EQ(0, abi_open(&mine, 8));
+		ASSERT_TRUE(become(1234, 1, 0));
+		EXPECT_EQ(0, abi_attach_id(&mine, id, 0, 0, 0, &h));
+	}
+	IN_CHILD() {
+		struct abi_ctx mine;
+
+		ASSERT_EQ(0, abi_open(&mine, 8));
+		ASSERT_TRUE(become(1235, 1, 0));
+		EXPECT_EQ(-ENOENT, abi_attach_id(&mine, id, 0, 0, 0, &h));
+	}
+	EXPECT_EQ(0, drive(dev, 0, SELFTEST_DONE, 0));
+	close(fd);
+	close(dev);
 }
 
 /* ---- handing out --------------------------------------------------------------- */

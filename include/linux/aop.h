@@ -81,7 +81,7 @@ struct aop_create_opts {
 	u16 state;
 };
 
-/* ---- owning: driver.c --------------------------------------------------- */
+/* ---- owning: source.c, owner.c ------------------------------------------ */
 
 struct aop_source *__aop_source_create(struct module *module, const struct cred *cred);
 void aop_source_drain(struct aop_source *source);

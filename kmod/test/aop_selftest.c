@@ -106,8 +106,10 @@ static const struct aop_owner_ops owned_ops = {
 
 static int create(struct tester *t, struct selftest_call *c)
 {
+	char label[] = "selftest";
 	struct aop_create_opts opts = {
-		.label = "selftest",
+		.label = label,
+		.parent = c->total,
 		.deadline = c->value,
 		.mode = 0600,
 		.flags = c->flags & SELFTEST_DETACHED ? AOP_CREATE_DETACHED : 0,
@@ -123,6 +125,8 @@ static int create(struct tester *t, struct selftest_call *c)
 	if (fd < 0)
 		return fd;
 	owner = aop_create(t->source, &owned_ops, o, &opts);
+	/* It has been copied. */
+	memset(label, 'x', sizeof(label));
 	if (IS_ERR(owner)) {
 		put_unused_fd(fd);
 		return PTR_ERR(owner);

@@ -14,7 +14,7 @@
 #define SELFTEST_PLACES	64		/* for owners and for watches of an open file */
 
 enum selftest_what {
-	SELFTEST_CREATE,	/* index: value: deadline, flags; returns a descriptor */
+	SELFTEST_CREATE,	/* index: value: deadline, total: parent; returns a descriptor */
 	SELFTEST_HANDLE,	/* of index in aop_fd: mask, value: data; out: total */
 	SELFTEST_START,
 	SELFTEST_PROGRESS,	/* value, total */

@@ -1,141 +1,39 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Ops that a driver owns: include/linux/aop.h, the owner's side.
+ * Ops that a driver owns: include/linux/aop.h, the owner's side.  Who makes them, and
+ * what happens when that goes, is in source.c.
  *
  * An owner is a part of its op's memory (aop_extra.owner), so that nothing here ever
  * looks into memory of the driver: a module that goes without its ops is found, and
  * its ops are ended, whatever it has done to its own data.
- *
- * A source is the home of its ops, with the list of those that are still owned.  It
- * holds no module; what pins one is a cancel callback from before its work item is
- * queued until that has returned.
  *
  * End and cancel.  The owner hangs a hook on its op, which queues the work item.  The
  * function that ends the op takes the hook away under the home lock.  If the work
  * item is neither queued nor running then (busy is false), it never will be, and
  * that function releases the owner; else the work item does it at its end.
  *
- * Locks: home lock: aop_source.owners, and of an owner node, hook, busy, again, ended.
- * sources_lock, a mutex: the list of all sources; outside of all others.
+ * Locks: see owner.h.
  */
-#include <linux/completion.h>
-#include <linux/cred.h>
 #include <linux/hardirq.h>
 #include <linux/module.h>
-#include <linux/notifier.h>
 #include <linux/slab.h>
 
 #include "change.h"
 #include "internal.h"
+#include "owner.h"
 #include "signalling.h"
 #include "trace.h"
-
-/**
- * struct aop_source - whoever creates ops in the kernel, for one user
- * @home: of all of them
- * @module: of the driver
- * @ref: one of the driver, one of each owner that is not released
- * @gone: @ref is 0
- * @owners: of ops that have not been ended by the driver
- * @closed: no more ops
- * @drained: all have been released
- * @all: on sources
- */
-struct aop_source {
-	struct aop_home *home;
-	struct module *module;
-	refcount_t ref;
-	struct completion gone;
-	struct hlist_head owners;
-	bool closed;
-	bool drained;
-	struct list_head all;
-};
-
-/**
- * struct aop_owner - the right of a driver to drive one op
- * @op: a reference, until it is released
- * @source: or NULL, if the owner is a part of aop itself
- * @ops: not NULL; not touched once @ended and not @busy
- * @priv: the driver's
- * @node: on aop_source.owners
- * @hook: on the op
- * @work: calls @ops->cancel
- * @late: what an interrupt wanted that may not take the home lock
- * @result: the same
- * @state: the same
- * @alone: what op->nr_links is when nobody looks but we; NEVER_ALONE: end it the long way
- * @busy: the work item is queued or runs, and the module is pinned
- * @again: there was another reason meanwhile
- * @ended: the driver has let go
- */
-struct aop_owner {
-	struct aop *op;
-	struct aop_source *source;
-	const struct aop_owner_ops *ops;
-	void *priv;
-	struct hlist_node node;
-	struct aop_hook hook;
-	struct work_struct work;
-	struct llist_node late;
-	s64 result;
-	u8 state;
-	u8 alone;
-	bool busy;
-	bool again;
-	bool ended;
-};
 
 #define NEVER_ALONE	(AOP_MAX_LINKS + 1)
 
 #define REASONS	(AOP_EV_ASKED | AOP_EV_ORPHAN | AOP_EV_FINAL)
 
-static const struct aop_owner_ops no_ops;
-
-static LIST_HEAD(sources);
-static DEFINE_MUTEX(sources_lock);
+/* Also of a driver that has gone without its ops. */
+const struct aop_owner_ops aop_no_owner_ops;
 
 static LLIST_HEAD(late);
 static void late_work(struct work_struct *work);
 static DECLARE_WORK(late_item, late_work);
-
-/* ---- sources ----------------------------------------------------------- */
-
-static __always_inline void source_put(struct aop_source *source)
-{
-	if (refcount_dec_and_test(&source->ref))
-		complete(&source->gone);
-}
-
-/**
- * __aop_source_create() - aop_source_create(), for a module
- * @module: of the driver
- * @cred: whose ops they are
- *
- * Context: may sleep.
- * Return: the source; ERR_PTR(-ENOMEM).
- */
-struct aop_source *__aop_source_create(struct module *module, const struct cred *cred)
-{
-	struct aop_source *source = kzalloc(sizeof(*source), AOP_GFP);
-
-	if (!source)
-		return ERR_PTR(-ENOMEM);
-	source->home = aop_home_create(cred);
-	if (IS_ERR(source->home)) {
-		kfree(source);
-		return ERR_PTR(-ENOMEM);
-	}
-	source->module = module;
-	refcount_set(&source->ref, 1);
-	init_completion(&source->gone);
-	INIT_HLIST_HEAD(&source->owners);
-	mutex_lock(&sources_lock);
-	list_add(&source->all, &sources);
-	mutex_unlock(&sources_lock);
-	return source;
-}
-EXPORT_SYMBOL_GPL(__aop_source_create);
 
 /* ---- life of an owner -------------------------------------------------- */
 
@@ -150,10 +48,16 @@ static __always_inline void __release_owner(struct aop_owner *owner, bool has_so
 	/* The owner may go with its op. */
 	__aop_put(owner->op);
 	if (has_source)
-		source_put(source);
+		aop_source_put(source);
 }
 
-static void release(struct aop_owner *owner)
+/**
+ * aop_owner_release() - the owner goes
+ * @owner: ended, and not busy; whoever finds that calls this, once
+ *
+ * Context: any; no lock is held.  Calls the driver's release.
+ */
+void aop_owner_release(struct aop_owner *owner)
 {
 	__release_owner(owner, owner->source);
 }
@@ -185,7 +89,7 @@ static void call_cancel(struct work_struct *work)
 	spin_unlock_irq(&home->lock);
 	/* If it has not ended, it may be ended and freed by now. */
 	if (ended)
-		release(owner);
+		aop_owner_release(owner);
 	module_put(module);
 }
 
@@ -258,7 +162,7 @@ struct aop_owner *aop_owner_create(struct aop_home *home, struct aop_source *sou
 	op->extra->owner = owner;
 	owner->op = op;
 	owner->source = source;
-	owner->ops = ops ?: &no_ops;
+	owner->ops = ops ?: &aop_no_owner_ops;
 	owner->priv = priv;
 	owner->hook.func = owner_hook;
 	owner->hook.user = home->user;
@@ -284,7 +188,7 @@ struct aop_owner *aop_owner_create(struct aop_home *home, struct aop_source *sou
 		/* From now on it may end, and tell the driver so. */
 		ret = aop_deadline_start(op, ktime_to_ns(opts->deadline));
 		if (ret) {
-			owner->ops = &no_ops;
+			owner->ops = &aop_no_owner_ops;
 			aop_let_go(owner);
 			return ERR_PTR(ret);
 		}
@@ -344,12 +248,21 @@ static bool wrong_context(void)
 			 "aop: an op is driven from a hard interrupt\n");
 }
 
-/*
- * The owner lets go.  CANCELLED with 0 is with the requested reason.  Returns whether
- * the caller has to release the owner after the unlock; else the work item does.
+/**
+ * aop_owner_end_locked() - the owner lets go
+ * @run: the home of its op is locked by it
+ * @owner: not ended
+ * @state: final, unless the op is that already
+ * @flags: AOP_F_*
+ * @result: of the op; CANCELLED with 0: the requested reason
+ * @ret: out: 0; -EALREADY when it had ended before
+ *
+ * Context: any.
+ * Return: whether the caller has to call aop_owner_release() after the unlock; else
+ * the work item does.
  */
-static __always_inline bool end_locked(struct aop_run *run, struct aop_owner *owner, u8 state,
-				       u8 flags, s64 result, int *ret)
+bool aop_owner_end_locked(struct aop_run *run, struct aop_owner *owner, u8 state, u8 flags,
+			  s64 result, int *ret)
 {
 	struct aop *op = owner->op;
 
@@ -377,10 +290,10 @@ static noinline int end_and_tell(struct aop_owner *owner, u8 state, u8 flags, s6
 	run.home = owner->op->home;
 	run.flags = irq;
 	run.now = now;
-	idle = end_locked(&run, owner, state, flags, result, &ret);
+	idle = aop_owner_end_locked(&run, owner, state, flags, result, &ret);
 	aop_run_end(&run);
 	if (idle)
-		release(owner);
+		aop_owner_release(owner);
 	return ret;
 }
 
@@ -585,142 +498,3 @@ s32 aop_asked(const struct aop_owner *owner)
 }
 EXPORT_SYMBOL_GPL(aop_asked);
 
-/* ---- drivers that go --------------------------------------------------- */
-
-/* Ends what the driver has not.  Returns how many that were. */
-static unsigned int end_rest(struct aop_source *source, bool gone)
-{
-	struct aop_home *home = source->home;
-	struct aop_run run AOP_UNINIT;
-	struct aop_owner *owner;
-	unsigned int nr = 0;
-	struct aop *op;
-	bool idle;
-	int ret;
-
-	for (;;) {
-		aop_run_begin(&run);
-		aop_run_lock(&run, home);
-		source->closed = true;
-		if (hlist_empty(&source->owners))
-			break;
-		owner = hlist_entry(source->owners.first, struct aop_owner, node);
-		op = aop_get(owner->op);
-		idle = !owner->busy;
-		if (idle) {
-			if (gone)
-				owner->ops = &no_ops;
-			end_locked(&run, owner, AOP_FAILED, AOP_F_SYSTEM, -EOWNERDEAD, &ret);
-			nr++;
-		} else if (!hlist_unhashed(&owner->hook.node)) {
-			/* This cancel is the last one.  It may well end the op. */
-			aop_unhook_locked(op, &owner->hook);
-		}
-		aop_run_end(&run);
-		if (idle)
-			release(owner);
-		else
-			flush_work(&owner->work);
-		aop_put(op);
-		cond_resched();
-	}
-	aop_run_end(&run);
-	return nr;
-}
-
-static void drain(struct aop_source *source)
-{
-	/* Callbacks of its ops, and who is just ending one, may need any lock of theirs. */
-	aop_might_wait();
-	might_sleep();
-	if (source->drained)
-		return;
-	source->drained = true;
-	source_put(source);
-	wait_for_completion(&source->gone);
-}
-
-/**
- * aop_source_drain() - wait until a driver has ended all ops of a source
- * @source: gives no more ops; only to be destroyed
- *
- * For the driver that has made sure that they will be ended, but not that whoever does
- * so is not just at it.  When this returns, no callback of an op of this source runs
- * or will be called.
- *
- * Context: may sleep; not in a callback of an op of the source, nor in a section
- * of aop_begin_signalling().
- */
-void aop_source_drain(struct aop_source *source)
-{
-	spin_lock_irq(&source->home->lock);
-	source->closed = true;
-	spin_unlock_irq(&source->home->lock);
-	drain(source);
-}
-EXPORT_SYMBOL_GPL(aop_source_drain);
-
-static void destroy(struct aop_source *source, bool gone)
-{
-	unsigned int nr = end_rest(source, gone);
-
-	if (nr)
-		pr_warn("aop: %s has left %u operations unfinished: they fail now\n",
-			module_name(source->module), nr);
-	drain(source);
-	aop_home_put(source->home, 1);
-	kfree(source);
-}
-
-/**
- * aop_source_destroy() - a driver has no more ops for a user
- * @source: not used afterwards
- *
- * The driver has ended all of them, and nothing of it that could end one runs any
- * more: see aop_source_drain().  What it has forgotten fails with -EOWNERDEAD, by the
- * system, and one line in the log says so.  When this returns, no callback of an op of
- * this source runs or will be called.
- *
- * Context: as aop_source_drain().
- */
-void aop_source_destroy(struct aop_source *source)
-{
-	mutex_lock(&sources_lock);
-	list_del(&source->all);
-	mutex_unlock(&sources_lock);
-	destroy(source, false);
-}
-EXPORT_SYMBOL_GPL(aop_source_destroy);
-
-/* Comes after the module's exit function, and before its memory is freed. */
-static int module_changed(struct notifier_block *nb, unsigned long event, void *data)
-{
-	struct aop_source *source, *next;
-	LIST_HEAD(left);
-
-	if (event != MODULE_STATE_GOING)
-		return NOTIFY_DONE;
-	mutex_lock(&sources_lock);
-	list_for_each_entry_safe(source, next, &sources, all)
-		if (source->module == data)
-			list_move(&source->all, &left);
-	mutex_unlock(&sources_lock);
-	list_for_each_entry_safe(source, next, &left, all)
-		destroy(source, true);
-	return NOTIFY_OK;
-}
-
-static struct notifier_block module_notifier = {
-	.notifier_call = module_changed,
-};
-
-int __init aop_driver_init(void)
-{
-	return register_module_notifier(&module_notifier);
-}
-
-/* Drivers use symbols of this module: none is left. */
-void aop_driver_exit(void)
-{
-	unregister_module_notifier(&module_notifier);
-}
