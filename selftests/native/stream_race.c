@@ -3,6 +3,8 @@
  * Streams between threads (S1 to S4, S12): every message comes once and whole, those of one
  * sender in their order, whoever waits, cancels and goes.
  */
+#include <stdatomic.h>
+
 #include "any.h"
 
 #define PLACES	8
@@ -357,6 +359,59 @@ TEST(S8_one_side_goes_while_the_other_waits)
 			aop_sender_drop(&tx);
 		pthread_barrier_destroy(&start);
 	}
+}
+
+struct single {
+	struct aop_sender tx;
+	_Atomic int got;
+	int rounds;
+};
+
+static void *sends_single(void *arg)
+{
+	struct single *p = arg;
+	int i, j;
+
+	for (i = 1; i <= p->rounds; i++) {
+		for (j = 0; j < i % 256; j++)
+			__asm__ volatile("" ::: "memory");
+		if (aop_stream_try_push(&p->tx, &i, sizeof(i)) != 1)
+			abort();
+		for (j = 1; atomic_load_explicit(&p->got, memory_order_acquire) != i; j++)
+			if (!(j % 256))
+				sched_yield();
+	}
+	return NULL;
+}
+
+/* S1: a message that is sent just when the receiver begins to wait is not missed. */
+TEST(S1_sent_while_it_begins_to_wait)
+{
+	uint64_t mem[AOP_STREAM_MEM(8, 4) / 8] __attribute__((aligned(16)));
+	struct single p = { .rounds = getenv("AOP_WEAKENED") ? 10000 : any_rounds(1000) };
+	struct aop_receiver rx;
+	struct aop_transfer t;
+	struct aop_stream st;
+	pthread_t thread;
+	int i, j, got;
+
+	ASSERT_EQ(0, aop_stream_init(&st, AOP_LOCAL, mem, sizeof(mem),
+				     AOP_STREAM_OPTS(.place = 8, .places = 4)));
+	ASSERT_EQ(0, aop_sender_init(&p.tx, &st, 0));
+	ASSERT_EQ(0, aop_receiver_init(&rx, &st, 0));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, sends_single, &p));
+	for (i = 1; i <= p.rounds; i++) {
+		aop_stream_pop(&rx, &t, &got, sizeof(got));
+		for (j = 1; !aop_is_over(&t.op); j++)
+			if (!(j % 256))
+				sched_yield();
+		ASSERT_EQ(1, aop_join(&t.op));
+		ASSERT_EQ(i, got);
+		atomic_store_explicit(&p.got, i, memory_order_release);
+	}
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+	aop_sender_drop(&p.tx);
+	aop_receiver_drop(&rx);
 }
 
 /* S8: what is bound may end, and be unbound, while the producer goes. */
