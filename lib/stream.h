@@ -40,13 +40,27 @@
 #include "membarrier.h"
 
 struct slot {
-	_Atomic uint32_t seq;
-	_Atomic uint32_t len;			/* SLOT_*; with SLOT_SKIP: how many places */
+	union {
+		struct {
+			_Atomic uint32_t seq;
+			_Atomic uint32_t len;	/* SLOT_*; with SLOT_SKIP: how many places */
+		};
+		_Atomic uint64_t both;		/* slot_word() */
+	};
 	union {					/* SLOT_ASK: */
 		struct transfer *asker;		/* who waits for the answer; lock */
 		_Atomic uint32_t value[2];	/* shared: the answer */
 	};
 };
+
+static inline uint64_t slot_word(uint32_t seq, uint32_t len)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	return seq | (uint64_t)len << 32;
+#else
+	return len | (uint64_t)seq << 32;
+#endif
+}
 
 #define SLOT_SKIP	0x80000000u
 #define SLOT_ASK	0x40000000u
@@ -370,8 +384,8 @@ static inline void wake_if(struct stream *s, uint32_t bits)
 
 /* t stands in a line, or has been answered before; its op. */
 struct aop *stream_wait(struct stream *s, struct transfer *t, enum transfer_kind kind, void *end);
-/* With the lock held, what a receiver is told when there is no message. */
-int  no_message(struct stream *s, struct receiver *rx);
+/* With the lock held: a message, as claim_message() says, or what the receiver is told instead. */
+int  stream_next(struct stream *s, struct receiver *rx, size_t room, uint32_t *at, uint32_t *len);
 /* With the lock held. */
 void retire(struct stream *s, struct receiver *rx, uint32_t pos, uint32_t len, int64_t value,
 	    struct chain *c);

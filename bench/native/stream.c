@@ -9,6 +9,7 @@
  *	many		three threads send to one; peer: GAsyncQueue
  *	same		one thread fills and empties, 64 at a time; peer: ck_ring
  *	shared		as same, in shared memory, messages of 64 bytes; no peer
+ *	shared_many	... 64 of them by one call
  *	task		a task sends by an op, 64 at a time, which another one receives
  *
  * Both sides of pair look again when there is nothing, and yield, as the peer has to; both
@@ -19,6 +20,7 @@
 #include <glib.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -260,13 +262,13 @@ static void ck_same(long n)
 }
 
 /* Both sides are here, each with its own mapping; no system call but to begin and end. */
-static void shared(long n)
+static void shared_by(long n, bool many)
 {
 	struct aop_stream_opts o = { .size = sizeof(o), .place = 64, .places = BATCH };
+	static uint64_t v[BATCH][8];
 	struct aop_shared_stream a, b;
 	struct aop_receiver out;
 	struct aop_sender in;
-	uint64_t v[8] = { 0 };
 	long i;
 	int k;
 
@@ -274,17 +276,34 @@ static void shared(long n)
 	    aop_receiver_init(&out, &b.stream, 0))
 		die("cannot begin");
 	for (i = 0; i < n; i += BATCH) {
+		if (many) {
+			if (aop_stream_try_push_many(&in, v, sizeof(v[0]), BATCH) != BATCH)
+				die("full");
+			if (aop_stream_try_pop_many(&out, v, sizeof(v[0]), BATCH) != BATCH)
+				die("empty");
+			continue;
+		}
 		for (k = 0; k < BATCH; k++)
-			if (aop_stream_try_push(&in, v, sizeof(v)) < 0)
+			if (aop_stream_try_push(&in, v, sizeof(v[0])) < 0)
 				die("full");
 		for (k = 0; k < BATCH; k++)
-			if (aop_stream_try_pop(&out, v, sizeof(v)) < 0)
+			if (aop_stream_try_pop(&out, v, sizeof(v[0])) < 0)
 				die("empty");
 	}
 	aop_sender_drop(&in);
 	aop_receiver_drop(&out);
 	aop_stream_close(&a);
 	aop_stream_close(&b);
+}
+
+static void shared(long n)
+{
+	shared_by(n, false);
+}
+
+static void shared_many(long n)
+{
+	shared_by(n, true);
 }
 
 /* ---- tasks --------------------------------------------------------------------------- */
@@ -366,6 +385,7 @@ static const struct row {
 	{ "same", "ck_ring", same, ck_same, 1 << 20, 0, 0 },
 	{ "private", "ck_ring", same_private, ck_same, 1 << 20, 0, 0 },
 	{ "shared", NULL, shared, NULL, 1 << 20, 0, 0 },
+	{ "shared_many", NULL, shared_many, NULL, 1 << 20, 0, 0 },
 	{ "task_send", NULL, task_send, NULL, 1 << 20, 0, 30 },
 	{ "task_pair", NULL, task_pair, NULL, 1 << 18, 0, 0 },
 };
@@ -403,7 +423,7 @@ static void measure(const struct row *r, int rounds)
 			theirs[i] = run(r, r->theirs);
 	}
 	a = median(ours, rounds);
-	printf("%-10s %9.2f ns", r->name, a);
+	printf("%-11s %9.2f ns", r->name, a);
 	if (r->theirs) {
 		b = median(theirs, rounds);
 		printf("   %-12s %9.2f ns   %5.2fx", r->peer, b, a / b);

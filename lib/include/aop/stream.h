@@ -89,6 +89,9 @@ int  aop_stream_send(struct aop_sender *tx, struct aop_message *m);
 int  aop_stream_discard(struct aop_sender *tx, struct aop_message *m);
 /* By value.  Results: 1, it is in the stream. */
 int  aop_stream_try_push(struct aop_sender *tx, const void *msg, size_t len) AOP_CHECK;
+/* ... and so many, one after the other, cheaper.  Returns how many. */
+int aop_stream_try_push_many(struct aop_sender *tx, const void *msgs, size_t len,
+			     unsigned int n) AOP_CHECK;
 struct aop *aop_stream_push(struct aop_sender *tx, struct aop_transfer *t, const void *msg,
 			    size_t len);
 /* As soon as there is a place: it is in m. */
@@ -111,6 +114,8 @@ int  aop_receiver_bind(struct aop_receiver *rx, struct aop *op);
 int  aop_stream_try_pop(struct aop_receiver *rx, void *buf, size_t room);
 struct aop *aop_stream_pop(struct aop_receiver *rx, struct aop_transfer *t, void *buf,
 			   size_t room);
+/* ... and so many, cheaper.  Returns how many. */
+int  aop_stream_try_pop_many(struct aop_receiver *rx, void *buf, size_t len, unsigned int n);
 /* In place, until it is retired: with a value, for who asked. */
 int  aop_stream_try_receive(struct aop_receiver *rx, struct aop_message *m);
 struct aop *aop_stream_receive(struct aop_receiver *rx, struct aop_transfer *t,
