@@ -340,11 +340,14 @@ int aop_receiver_init(struct aop_receiver *receiver, struct aop_stream *stream,
 {
 	struct receiver *rx = to_receiver(receiver);
 	struct stream *s = to_stream(stream);
+	struct receiver *other;
 
 	if (!rx || !s || flags)
 		return -EINVAL;
-	*rx = (struct receiver){ .s = s };
 	stream_lock(s);
+	for (other = s->rxs; ASSERTS && other; other = other->next)
+		assert_that(other != rx, "a receiver is initialised again before it was dropped");
+	*rx = (struct receiver){ .s = s };
 	if (s->flags & STREAM_SENDS) {
 		stream_unlock(s);
 		return -EPERM;

@@ -13,13 +13,10 @@ static struct receiver *to_receiver(struct aop_receiver *rx)
 static int claim_slow(struct stream *s, struct receiver *rx, size_t room, uint32_t *at,
 		      uint32_t *len)
 {
-	int ret = -EAGAIN;
+	int ret;
 
 	stream_lock(s);
-	if (s->flags & AOP_BROADCAST)
-		ret = cast_claim(s, rx, room, at, len);
-	if (ret == -EAGAIN)
-		ret = no_message(s, rx);
+	ret = stream_next(s, rx, room, at, len);
 	stream_unlock(s);
 	return ret;
 }

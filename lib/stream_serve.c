@@ -7,25 +7,63 @@
  */
 #include "stream.h"
 
-int no_message(struct stream *s, struct receiver *rx)
+/*
+ * Shared, and the senders have ended: what they have acquired and not sent they never send.
+ * Go past it to what was sent behind it, which is less than a lap away.
+ */
+static bool go_past_unsent(struct stream *s)
+{
+	uint32_t head = atomic_load_explicit(&s->head, memory_order_relaxed), n;
+
+	for (n = 0; n <= s->mask; n++) {
+		if (!is_sent(s, head + n))
+			continue;
+		/* If another thread has taken a message meanwhile, we look again. */
+		if (n)
+			atomic_compare_exchange_strong_explicit(&s->head, &head, head + n,
+								memory_order_relaxed,
+								memory_order_relaxed);
+		return true;
+	}
+	return false;
+}
+
+/* What a receiver is told when there is no message. */
+static int no_message(struct stream *s, struct receiver *rx)
 {
 	const bool cast = s->flags & AOP_BROADCAST;
 	uint32_t head;
 
 	if (!(word_of_stream(s) & WORD_ENDED))
 		return -EAGAIN;
-	if (s->shared && (word_of_stream(s) & WORD_BROKEN ||
-			  !is_sent(s, atomic_load_explicit(&s->head, memory_order_relaxed))))
-		goto over;		/* what is not sent by now is never sent */
 	head = cast ? rx->head : atomic_load_explicit(&s->head, memory_order_relaxed);
-	if (head != atomic_load_explicit(&s->tail, memory_order_relaxed))
+	if (!s->shared && head != atomic_load_explicit(&s->tail, memory_order_relaxed))
 		return -EAGAIN;		/* acquired before the end: it may be sent yet */
-over:
 	if (s->error && !rx->told) {
 		rx->told = true;
 		return s->error;
 	}
 	return 0;
+}
+
+int stream_next(struct stream *s, struct receiver *rx, size_t room, uint32_t *at, uint32_t *len)
+{
+	uint32_t word = word_of_stream(s), tries = 0;
+	int ret;
+
+	if (unlikely(word & WORD_BROKEN))
+		return no_message(s, rx);
+	if (s->flags & AOP_BROADCAST)
+		ret = cast_claim(s, rx, room, at, len);
+	else
+		ret = claim_message(s, room, at, len);
+	/* A bound: the peer may show us something, and take it away, for ever. */
+	while (s->shared && ret == -EAGAIN && word & WORD_ENDED && tries++ <= s->mask &&
+	       go_past_unsent(s))
+		ret = claim_message(s, room, at, len);
+	if (unlikely(ret == -EPROTO))
+		return stream_broken(s, rx);
+	return ret == -EAGAIN ? no_message(s, rx) : ret;
 }
 
 void fill_message(struct stream *s, struct receiver *rx, struct aop_message *m, uint32_t pos,
@@ -77,17 +115,10 @@ static bool give(struct stream *s, struct transfer *t, struct chain *c)
 	uint32_t pos, len;
 	int ret;
 
-	if (s->flags & AOP_BROADCAST)
-		ret = cast_claim(s, rx, room, &pos, &len);
-	else
-		ret = claim_message(s, room, &pos, &len);
-	if (unlikely(ret == -EPROTO))
-		ret = stream_broken(s, rx);
-	if (ret == -EAGAIN) {
-		ret = no_message(s, rx);
-		if (ret == -EAGAIN)
-			return false;
-	} else if (ret > 0 && t->kind == RECEIVE_POP) {
+	ret = stream_next(s, rx, room, &pos, &len);
+	if (ret == -EAGAIN)
+		return false;
+	if (ret > 0 && t->kind == RECEIVE_POP) {
 		memcpy(t->w.to, place_at(s, pos), len & SLOT_LEN);
 		retire(s, rx, pos, len, 1, c);
 	} else if (ret > 0) {

@@ -363,8 +363,8 @@ static int check_opts(struct aop_stream_opts *copy, const struct aop_stream_opts
  * those of any stream, with &side->stream; the ops of sends and receives are of AOP_LOCAL.
  * A side that waits is woken by its doorbell: somebody has to dispatch the context.
  *
- * A message that was acquired, and not sent when its side ends, is not sent any more; and
- * those behind it are not received.  Between processes AOP_MANY_ means threads of one side.
+ * A message that was acquired, and not sent when its side ends, is not sent any more; those
+ * behind it are received.  Between processes AOP_MANY_ means threads of one side.
  *
  * Some system calls; does not block.
  *
@@ -481,8 +481,9 @@ static int receive_offer(int sock, struct offer *offer, int *fds)
 		.msg_controllen = sizeof(control.buf),
 	};
 	struct cmsghdr *c;
-	size_t nr = 0;
+	size_t nr = 0, i;
 	ssize_t n;
+	int more;
 
 	do
 		n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
@@ -493,12 +494,18 @@ static int receive_offer(int sock, struct offer *offer, int *fds)
 	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
 		nr = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 		memcpy(fds, CMSG_DATA(c), (nr < NR_FDS ? nr : NR_FDS) * sizeof(int));
+		/* One more has room where the control message is padded. */
+		for (i = NR_FDS; i < nr; i++) {
+			memcpy(&more, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+			close(more);
+		}
 	}
 	if (msg.msg_flags & MSG_CTRUNC)
 		return -EMFILE;
 	if (!n)
 		return -EPIPE;
-	if (n != sizeof(*offer) || nr != NR_FDS || offer->magic != MAGIC || offer->side > RECEIVES)
+	if (n != sizeof(*offer) || msg.msg_flags & MSG_TRUNC || nr != NR_FDS ||
+	    offer->magic != MAGIC || offer->side > RECEIVES)
 		return -EBADMSG;
 	return 0;
 }
@@ -616,8 +623,8 @@ int aop_stream_offer(struct aop_shared_stream *side, struct aop_ctx *ctx, int so
  * Blocks as recvmsg() on @sock does.  Who offers is not trusted: what he sends is checked.
  *
  * Return: AOP_SENDS, AOP_RECEIVES: what this side does; -EBADMSG: what came is no
- * stream; -EPIPE: the other end is closed; -EMFILE, -ENOMEM; -EINVAL, -E2BIG: as
- * aop_stream_init(); or as aop_attach().
+ * stream; -EACCES: it may only be read; -EPIPE: the other end is closed; -EMFILE, -ENOMEM;
+ * -EINVAL, -E2BIG: as aop_stream_init(); or as aop_attach().
  */
 int aop_stream_accept(struct aop_shared_stream *side, struct aop_ctx *ctx, int sock,
 		      const struct aop_stream_opts *o)

@@ -87,6 +87,18 @@ static int group_ends_elsewhere(void)
 	return 0;
 }
 
+static int receiver_twice(void)
+{
+	static uint64_t mem[AOP_STREAM_MEM(8, 2) / 8] __attribute__((aligned(16)));
+	struct aop_stream_opts o = { .size = sizeof(o), .place = 8, .places = 2 };
+	static struct aop_receiver rx;
+	static struct aop_stream s;
+
+	if (aop_stream_init(&s, AOP_LOCAL, mem, sizeof(mem), &o) || aop_receiver_init(&rx, &s, 0))
+		return 1;
+	return aop_receiver_init(&rx, &s, 0) ? 1 : 0;
+}
+
 static const struct {
 	const char *name;
 	int (*fn)(void);
@@ -101,6 +113,7 @@ static const struct {
 	{ "local, after the end", local_after_the_end, "that its owner has let go of", true },
 	{ "private, dropped twice", private_dropped_twice, "that nobody holds", true },
 	{ "local, dropped twice", local_dropped_twice, "that nobody holds", true },
+	{ "a receiver, begun twice", receiver_twice, "a receiver is initialised again", false },
 };
 
 /* O1, F13 */

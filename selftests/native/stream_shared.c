@@ -3,8 +3,10 @@
  * Streams in shared memory, both sides in this process, each with its own mapping: the
  * calls are those of any stream; a peer that scribbles does no harm.
  */
+#include <signal.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "any.h"
 
@@ -91,6 +93,64 @@ TEST_F(shared, S1_both_sides_wait)
 	for (i = 1; i < N; i++)
 		EXPECT_EQ(i, pop(&self->rx));
 	EXPECT_EQ(5, pop(&self->rx));
+	CLOSE();
+}
+
+TEST_F(shared, S1_many_at_once)
+{
+	uint64_t in[2 * N], out[2 * N];
+	int i, round, n, size = 77;
+
+	for (i = 0; i < 2 * N; i++)
+		in[i] = i;
+	EXPECT_EQ(-EAGAIN, aop_stream_try_pop_many(&self->rx, out, 8, N));
+	/* Each beginning and each number: over the ring's end, in steps and in ones. */
+	for (round = 0; round < 3 * N; round++) {
+		for (n = 1; n <= N; n++) {
+			memset(out, 0xff, sizeof(out));
+			ASSERT_EQ(n, aop_stream_try_push_many(&self->tx, in + round % N, 8, n));
+			ASSERT_EQ(n, aop_stream_try_pop_many(&self->rx, out, 8, 2 * N));
+			ASSERT_EQ(0, memcmp(out, in + round % N, n * 8));
+			ASSERT_EQ(UINT64_MAX, out[n]);
+		}
+		/* The next round begins a place further. */
+		ASSERT_EQ(1, push(&self->tx, 1));
+		ASSERT_EQ(1, pop(&self->rx));
+	}
+	EXPECT_EQ(N, aop_stream_try_push_many(&self->tx, in, 8, 2 * N));
+	EXPECT_EQ(-EAGAIN, aop_stream_try_push_many(&self->tx, in, 8, 1));
+	EXPECT_EQ(3, aop_stream_try_pop_many(&self->rx, out, 8, 3));
+	/* Of other sizes. */
+	EXPECT_EQ(1, push(&self->tx, size));
+	EXPECT_EQ(2, aop_stream_try_push_many(&self->tx, in, 8, 3));
+	EXPECT_EQ(N - 3, aop_stream_try_pop_many(&self->rx, out, 8, 2 * N));
+	EXPECT_EQ(-EMSGSIZE, aop_stream_try_pop_many(&self->rx, out, 3, 2 * N));
+	EXPECT_EQ(3, aop_stream_try_pop_many(&self->rx, out, 8, 2 * N));
+	EXPECT_EQ(0, memcmp(out, &size, sizeof(size)));
+	EXPECT_EQ(1, out[2]);
+	EXPECT_EQ(2, aop_stream_try_push_many(&self->tx, in, 8, 2));
+	EXPECT_EQ(0, aop_sender_end(&self->tx));
+	EXPECT_EQ(-EPIPE, aop_stream_try_push_many(&self->tx, in, 8, 2));
+	EXPECT_EQ(2, aop_stream_try_pop_many(&self->rx, out, 8, 2 * N));
+	EXPECT_EQ(0, aop_stream_try_pop_many(&self->rx, out, 8, 2 * N));
+	CLOSE();
+}
+
+/* Who waits is woken by a batch. */
+TEST_F(shared, S1_many_and_somebody_waits)
+{
+	uint64_t in[N] = { 1, 2, 3, 4, 5, 6, 7, 8 }, out[N];
+	struct aop *a;
+
+	a = aop_stream_pop(&self->rx, &self->t[0], &out[0], 8);
+	EXPECT_EQ(N, aop_stream_try_push_many(&self->tx, in, 8, N));
+	EXPECT_EQ(1, aop_join(a));
+	EXPECT_EQ(1, out[0]);
+	EXPECT_EQ(1, push(&self->tx, 9));
+	a = aop_stream_push(&self->tx, &self->t[0], &in[0], 8);
+	EXPECT_FALSE(aop_is_final(a));
+	EXPECT_EQ(4, aop_stream_try_pop_many(&self->rx, out, 8, 4));
+	EXPECT_EQ(1, aop_join(a));
 	CLOSE();
 }
 
@@ -187,10 +247,36 @@ TEST_F(shared, S8_the_producer_is_killed)
 	a = aop_stream_pop(&self->rx, &self->t[0], &self->item[0], 4);
 	EXPECT_FALSE(aop_is_final(a));
 	aop_stream_close(&self->a);
-	/* What it had begun, and what is behind, is not seen. */
-	EXPECT_EQ(-EOWNERDEAD, aop_join(a));
+	/* What it had begun is not seen, what it had sent is. */
+	EXPECT_EQ(1, aop_join(a));
+	EXPECT_EQ(3, self->item[0]);
+	EXPECT_EQ(-EOWNERDEAD - 1000, pop(&self->rx));
 	EXPECT_EQ(END, pop(&self->rx));
 	aop_receiver_drop(&self->rx);
+	aop_stream_close(&self->b);
+}
+
+/* Several that were begun, also of several places, and messages between and behind them. */
+TEST_F(shared, S8_lost_with_gaps)
+{
+	struct aop_message m;
+
+	ASSERT_EQ(0, aop_stream_acquire(&self->tx, 8, &m));
+	EXPECT_EQ(1, push(&self->tx, 1));
+	ASSERT_EQ(0, aop_stream_acquire(&self->tx, 24, &m));
+	memset(m.data, 0x55, 24);
+	EXPECT_EQ(1, push(&self->tx, 2));
+	EXPECT_EQ(1, push(&self->tx, 3));
+	ASSERT_EQ(0, aop_stream_acquire(&self->tx, 8, &m));
+	EXPECT_EQ(NOTHING, pop(&self->rx));
+	aop_sender_drop(&self->tx);
+	EXPECT_EQ(1, pop(&self->rx));
+	EXPECT_EQ(2, pop(&self->rx));
+	EXPECT_EQ(3, pop(&self->rx));
+	EXPECT_EQ(-EOWNERDEAD - 1000, pop(&self->rx));
+	EXPECT_EQ(END, pop(&self->rx));
+	aop_receiver_drop(&self->rx);
+	aop_stream_close(&self->a);
 	aop_stream_close(&self->b);
 }
 
@@ -352,6 +438,92 @@ static int stream_fd(void)
 			found = fd;
 	}
 	return found;
+}
+
+/*
+ * Records to be skipped, without an end: two pages of the slots are forbidden in turn to who
+ * receives, and each time he comes to one, all slots that he gave back are such records once
+ * more.
+ */
+#define LONG	1024
+#define PAGE	4096
+#define LAPS	50
+
+static struct {
+	uint32_t *slots;		/* our own mapping: seq, len, value[2] */
+	char *pages[2];			/* his */
+	int traps;
+} chain;
+
+static void arm(void)
+{
+	int i;
+
+	for (i = 0; i < LONG; i++) {
+		chain.slots[4 * i] |= 1;
+		chain.slots[4 * i + 1] = 0x80000001;
+	}
+}
+
+static void trap(int sig, siginfo_t *si, void *uc)
+{
+	int at = (uintptr_t)si->si_addr / PAGE == (uintptr_t)chain.pages[1] / PAGE;
+
+	(void)uc;
+	if (!at && (uintptr_t)si->si_addr / PAGE != (uintptr_t)chain.pages[0] / PAGE) {
+		signal(sig, SIG_DFL);
+		return;
+	}
+	mprotect(chain.pages[at], PAGE, PROT_READ | PROT_WRITE);
+	/* Without an end, but a test has to have one. */
+	if (++chain.traps > 2 * LAPS)
+		return;
+	mprotect(chain.pages[!at], PAGE, PROT_NONE);
+	arm();
+}
+
+TEST(a_chain_of_skipped_records_without_an_end)
+{
+	struct sigaction old, act = { .sa_sigaction = trap, .sa_flags = SA_SIGINFO };
+	size_t bytes = 256 + AOP_STREAM_MEM(8, LONG);
+	struct aop_shared_stream a, b;
+	struct aop_receiver rx;
+	struct aop_message m;
+	struct aop_sender tx;
+	char *mem, *his;
+
+	ASSERT_EQ(PAGE, sysconf(_SC_PAGESIZE));
+	ASSERT_EQ(0, aop_stream_pair(&a, &b, AOP_LOCAL,
+				     AOP_STREAM_OPTS(.place = 8, .places = LONG)));
+	ASSERT_EQ(0, aop_sender_init(&tx, &a.stream, 0));
+	ASSERT_EQ(0, aop_receiver_init(&rx, &b.stream, 0));
+	mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, stream_fd(), 0);
+	ASSERT_NE(MAP_FAILED, (void *)mem);
+	chain.slots = (uint32_t *)(mem + 256);
+	/* Where he has it. */
+	ASSERT_EQ(1, push(&tx, 1));
+	ASSERT_EQ(1, aop_stream_try_receive(&rx, &m));
+	his = (char *)m.data - 256 - 16 * LONG;
+	ASSERT_EQ(0, (uintptr_t)his % PAGE);
+	EXPECT_EQ(0, aop_stream_retire(&rx, &m, 0));
+	chain.pages[0] = his + PAGE;
+	chain.pages[1] = his + 3 * PAGE;
+	chain.traps = 0;
+	ASSERT_EQ(0, sigaction(SIGSEGV, &act, &old));
+	mprotect(chain.pages[1], PAGE, PROT_NONE);
+	arm();
+	EXPECT_EQ(-EPROTO, aop_stream_try_receive(&rx, &m));
+	EXPECT_GE(4, chain.traps);
+	EXPECT_LE(1, chain.traps);
+	sigaction(SIGSEGV, &old, NULL);
+	mprotect(his, bytes, PROT_READ | PROT_WRITE);
+	/* Whatever stands there now. */
+	EXPECT_EQ(0, aop_stream_try_receive(&rx, &m));
+	aop_sender_drop(&tx);
+	aop_receiver_drop(&rx);
+	aop_stream_close(&a);
+	aop_stream_close(&b);
+	munmap(mem, bytes);
 }
 
 static void use_it(struct aop_sender *tx, struct aop_receiver *rx, uint32_t *seed, uint64_t *sum)
