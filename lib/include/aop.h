@@ -383,5 +383,6 @@ const char *aop_state_name(enum aop_state s);
 #include <aop/pool.h>		/* blocking work: a thread pool */
 #include <aop/sync.h>		/* mutex, semaphore, bounded queue */
 #include <aop/stream.h>	/* bounded streams of messages */
+#include <aop/port.h>		/* ports: calls and who serves them */
 
 #endif /* AOP_H */

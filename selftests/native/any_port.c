@@ -1,0 +1,647 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Ports and their calls, in every scope: S1, S9, S12, S14, O5.
+ */
+#include "any.h"
+
+FIXTURE(port) {
+	struct any any;
+	struct aop_port port;
+	struct aop_call c[8];
+	struct aop_request r[4];
+	char reply[8][16];
+};
+
+ANY_VARIANTS(port);
+
+#define TEXT(s)	(s), sizeof(s)
+
+FIXTURE_SETUP(port)
+{
+	ANY_SETUP();
+	if (self->any.scope == ANY_SHARED)
+		SKIP(return, "shared: see port.c");
+	ASSERT_EQ(0, aop_port_init(&self->port, self->any.where,
+				   AOP_PORT_OPTS(.backlog = 4, .state = AOP_RUNNING)));
+}
+
+FIXTURE_TEARDOWN(port)
+{
+	any_teardown(&self->any);
+}
+
+#define CALL(i, text) \
+	aop_call(&self->port, &self->c[i], text, sizeof(text), self->reply[i], 16)
+
+/* S1 S4: in order; taken it is RUNNING; it ends as it is answered, not as it is taken. */
+TEST_F(port, S1_S4_taken_in_order)
+{
+	char text[3][8] = { "one", "two", "three" };
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		aop_call(&self->port, &self->c[i], text[i], 8, self->reply[i], 16);
+		EXPECT_EQ(AOP_PENDING, aop_state(&self->c[i].op));
+	}
+	EXPECT_EQ(3, aop_port_backlog(&self->port));
+	for (i = 0; i < 3; i++) {
+		ASSERT_EQ(1, aop_try_take_call(&self->port, &self->r[i]));
+		EXPECT_STREQ(text[i], self->r[i].msg);
+		EXPECT_EQ(8, self->r[i].len);
+		EXPECT_EQ(16, self->r[i].room);
+		EXPECT_EQ(AOP_RUNNING, aop_state(&self->c[i].op));
+		EXPECT_EQ(-EINPROGRESS, aop_call_reply(&self->c[i]));
+	}
+	EXPECT_EQ(-EAGAIN, aop_try_take_call(&self->port, &self->r[3]));
+	EXPECT_EQ(NULL, self->r[3].owner);
+	for (i = 2; i >= 0; i--) {
+		EXPECT_EQ(-EMSGSIZE, aop_reply(&self->r[i], 0, text[0], 17));
+		EXPECT_EQ(-EINVAL, aop_reply(&self->r[i], -5000, NULL, 0));
+		EXPECT_EQ(0, aop_reply(&self->r[i], i, text[2 - i], 6));
+		EXPECT_EQ(-EPERM, aop_reply(&self->r[i], i, NULL, 0));
+		EXPECT_EQ(6, aop_call_reply(&self->c[i]));
+		EXPECT_STREQ(text[2 - i], self->reply[i]);
+		EXPECT_EQ(i, aop_join(&self->c[i].op));
+	}
+}
+
+TEST_F(port, caller_is_known)
+{
+	struct aop_caller who = { .uid = 77 };
+
+	CALL(0, "x");
+	ASSERT_EQ(1, aop_try_take_call(&self->port, &self->r[0]));
+	aop_request_from(&self->r[0], &who);
+	EXPECT_EQ(geteuid(), who.uid);
+	EXPECT_EQ(getegid(), who.gid);
+	EXPECT_EQ(getpid(), who.pid);
+	EXPECT_EQ(0, aop_fail(self->r[0].owner, -EIO));
+	EXPECT_EQ(0, aop_call_reply(&self->c[0]));
+	EXPECT_EQ(-EIO, aop_join(&self->c[0].op));
+}
+
+/* S1: full: fail now, in a time, or wait. */
+TEST_F(port, S1_full)
+{
+	int i;
+
+	for (i = 0; i < 4; i++)
+		CALL(i, "x");
+	aop_call_with(&self->port, &self->c[4], "x", 2, NULL, 0,
+		      AOP_CALL_OPTS(.flags = AOP_CALL_TRY));
+	EXPECT_TRUE(aop_is_over(&self->c[4].op));
+	EXPECT_EQ(-EAGAIN, aop_join(&self->c[4].op));
+	aop_call_with(&self->port, &self->c[5], "x", 2, NULL, 0,
+		      AOP_CALL_OPTS(.deadline = 1));
+	CALL(6, "last");
+	EXPECT_EQ(-ETIMEDOUT, aop_get(&self->c[5].op, AOP_FOREVER));
+	EXPECT_EQ(-ETIMEDOUT, aop_join(&self->c[5].op));
+	for (i = 0; i < 5; i++) {
+		ASSERT_EQ(1, aop_try_take_call(&self->port, &self->r[0]));
+		EXPECT_STREQ(i == 4 ? "last" : "x", self->r[0].msg);
+		EXPECT_EQ(0, aop_reply(&self->r[0], i, NULL, 0));
+	}
+	EXPECT_EQ(4, aop_join(&self->c[6].op));
+	for (i = 0; i < 4; i++)
+		EXPECT_EQ(i, aop_join(&self->c[i].op));
+}
+
+/* S12: takers wait in their order, and one call wakes one. */
+TEST_F(port, S12_takers_wait)
+{
+	int i;
+
+	for (i = 0; i < 3; i++)
+		aop_take_call(&self->port, &self->r[i]);
+	EXPECT_EQ(-EAGAIN, aop_try_take_call(&self->port, &self->r[3]));
+	EXPECT_EQ(AOP_ASKED, aop_cancel(&self->r[1].op, 0));
+	EXPECT_EQ(-ECANCELED, aop_join(&self->r[1].op));
+	CALL(0, "a");
+	any_turn(&self->any);
+	EXPECT_EQ(1, aop_join(&self->r[0].op));
+	EXPECT_STREQ("a", self->r[0].msg);
+	EXPECT_FALSE(aop_is_final(&self->r[2].op));
+	CALL(1, "b");
+	any_turn(&self->any);
+	EXPECT_EQ(1, aop_join(&self->r[2].op));
+	EXPECT_STREQ("b", self->r[2].msg);
+	EXPECT_EQ(0, aop_reply(&self->r[2], 2, NULL, 0));
+	EXPECT_EQ(0, aop_reply(&self->r[0], 1, NULL, 0));
+	EXPECT_EQ(1, aop_join(&self->c[0].op));
+	EXPECT_EQ(2, aop_join(&self->c[1].op));
+}
+
+TEST_F(port, cancelled_before_and_after_it_is_taken)
+{
+	CALL(0, "a");
+	CALL(1, "b");
+	EXPECT_EQ(AOP_STOPPED, aop_cancel(&self->c[0].op, -EINTR));
+	EXPECT_TRUE(aop_is_over(&self->c[0].op));
+	EXPECT_EQ(-EINTR, aop_join(&self->c[0].op));
+	ASSERT_EQ(1, aop_try_take_call(&self->port, &self->r[0]));
+	EXPECT_STREQ("b", self->r[0].msg);
+	EXPECT_EQ(AOP_ASKED, aop_cancel(&self->c[1].op, -EINTR));
+	EXPECT_FALSE(aop_is_final(&self->c[1].op));
+	EXPECT_EQ(-EINTR, aop_asked(self->r[0].owner));
+	EXPECT_EQ(0, aop_cancelled(self->r[0].owner, 0));
+	EXPECT_EQ(-EINTR, aop_join(&self->c[1].op));
+}
+
+/* Nobody waits for it: queued it is gone, taken its server is told. */
+TEST_F(port, dropped)
+{
+	CALL(0, "a");
+	CALL(1, "b");
+	EXPECT_EQ(1, aop_drop(&self->c[0].op));
+	EXPECT_EQ(1, aop_port_backlog(&self->port));
+	ASSERT_EQ(1, aop_try_take_call(&self->port, &self->r[0]));
+	EXPECT_STREQ("b", self->r[0].msg);
+	EXPECT_EQ(0, aop_drop(&self->c[1].op));
+	EXPECT_EQ(-EPIPE, aop_asked(self->r[0].owner));
+	EXPECT_EQ(0, aop_reply(&self->r[0], 0, NULL, 0));
+}
+
+/* S9: dropped unused, the caller is told; and a reply that comes too late is none. */
+TEST_F(port, S9_dropped_unused)
+{
+	CALL(0, "a");
+	ASSERT_EQ(1, aop_try_take_call(&self->port, &self->r[0]));
+	EXPECT_EQ(0, aop_let_go(self->r[0].owner));
+	EXPECT_EQ(-EOWNERDEAD, aop_join(&self->c[0].op));
+	aop_call_with(&self->port, &self->c[1], "x", 2, self->reply[1], 16,
+		      AOP_CALL_OPTS(.deadline = AOP_MS(1)));
+	ASSERT_EQ(1, aop_try_take_call(&self->port, &self->r[1]));
+	EXPECT_EQ(-ETIMEDOUT, aop_get(&self->c[1].op, AOP_FOREVER));
+	EXPECT_EQ(-ETIMEDOUT, aop_asked(self->r[1].owner));
+	EXPECT_EQ(-EALREADY, aop_reply(&self->r[1], 0, TEXT("late")));
+	EXPECT_EQ(0, aop_call_reply(&self->c[1]));
+	EXPECT_EQ(-ETIMEDOUT, aop_join(&self->c[1].op));
+}
+
+static int end_as(struct aop_owner *o, int state, int64_t result)
+{
+	switch (state) {
+	case AOP_DONE:
+		return aop_done(o, result);
+	case AOP_FAILED:
+		return aop_fail(o, result);
+	case AOP_CANCELLED:
+		return aop_cancelled(o, result);
+	default:
+		return aop_let_go(o);
+	}
+}
+
+/* Each way to end: calls that are queued, later ones, and takers. */
+TEST_F(port, how_a_port_ends)
+{
+	static const struct {
+		int state;
+		int64_t result, want;
+	} ends[] = {
+		{ AOP_DONE, 5, -ESHUTDOWN },
+		{ AOP_FAILED, -EIO, -EIO },
+		{ AOP_CANCELLED, -EINTR, -EINTR },
+		{ AOP_PENDING, 0, -EOWNERDEAD },
+	};
+	struct aop_owner *o;
+	struct aop_port port;
+	unsigned int i, k;
+
+	for (i = 0; i < 4; i++) {
+		ASSERT_EQ(0, aop_port_init(&port, self->any.where, NULL));
+		o = aop_owner(&port.op);
+		aop_take_call(&port, &self->r[0]);
+		aop_call(&port, &self->c[0], "a", 2, NULL, 0);
+		aop_call(&port, &self->c[1], "b", 2, NULL, 0);
+		EXPECT_EQ(0, end_as(o, ends[i].state, ends[i].result));
+		any_turn(&self->any);
+		EXPECT_EQ(0, aop_join(&self->r[0].op));
+		EXPECT_EQ(NULL, self->r[0].owner);
+		aop_call(&port, &self->c[2], "c", 2, NULL, 0);
+		for (k = 0; k < 3; k++) {
+			EXPECT_EQ(ends[i].state == AOP_CANCELLED ? AOP_CANCELLED : AOP_FAILED,
+				  aop_state(&self->c[k].op));
+			EXPECT_EQ(ends[i].want, aop_join(&self->c[k].op));
+		}
+		EXPECT_EQ(0, aop_join(aop_take_call(&port, &self->r[0])));
+		EXPECT_EQ(0, aop_try_take_call(&port, &self->r[0]));
+		EXPECT_EQ(1, aop_drop(&port.op));
+	}
+}
+
+/* What was taken before is answered after the port's end. */
+TEST_F(port, taken_before_the_end)
+{
+	CALL(0, "a");
+	CALL(1, "b");
+	ASSERT_EQ(1, aop_try_take_call(&self->port, &self->r[0]));
+	EXPECT_EQ(0, aop_done(aop_owner(&self->port.op), 0));
+	EXPECT_EQ(-ESHUTDOWN, aop_join(&self->c[1].op));
+	EXPECT_EQ(AOP_RUNNING, aop_state(&self->c[0].op));
+	EXPECT_EQ(0, aop_reply(&self->r[0], 7, NULL, 0));
+	EXPECT_EQ(7, aop_join(&self->c[0].op));
+	EXPECT_EQ(1, aop_drop(&self->port.op));
+}
+
+/* While it is PENDING calls only queue; started, it serves them. */
+TEST_F(port, starting_up)
+{
+	struct aop_port port;
+
+	ASSERT_EQ(0, aop_port_init(&port, self->any.where, NULL));
+	aop_call(&port, &self->c[0], "a", 2, NULL, 0);
+	EXPECT_EQ(-EAGAIN, aop_try_take_call(&port, &self->r[0]));
+	aop_take_call(&port, &self->r[0]);
+	EXPECT_FALSE(aop_is_final(&self->r[0].op));
+	EXPECT_EQ(0, aop_start(aop_owner(&port.op)));
+	any_turn(&self->any);
+	EXPECT_EQ(1, aop_join(&self->r[0].op));
+	EXPECT_EQ(0, aop_reply(&self->r[0], 3, NULL, 0));
+	EXPECT_EQ(3, aop_join(&self->c[0].op));
+	/* Cancelled before it has started, it is over with what it has queued. */
+	EXPECT_EQ(0, aop_done(aop_owner(&port.op), 0));
+	EXPECT_EQ(1, aop_drop(&port.op));
+	ASSERT_EQ(0, aop_port_init(&port, self->any.where, NULL));
+	aop_call(&port, &self->c[0], "a", 2, NULL, 0);
+	EXPECT_EQ(AOP_STOPPED, aop_cancel(&port.op, -EINTR));
+	any_turn(&self->any);
+	EXPECT_EQ(-EINTR, aop_join(&self->c[0].op));
+	EXPECT_EQ(-EALREADY, aop_start(aop_owner(&port.op)));
+	EXPECT_EQ(1, aop_drop(&port.op));
+}
+
+/* S14: handed on, twice; the reply goes to who asked. */
+TEST_F(port, S14_delegate)
+{
+	struct aop_port second, third;
+
+	ASSERT_EQ(0, aop_port_init(&second, self->any.where,
+				   AOP_PORT_OPTS(.state = AOP_RUNNING)));
+	ASSERT_EQ(0, aop_port_init(&third, self->any.where,
+				   AOP_PORT_OPTS(.state = AOP_RUNNING, .backlog = 1,
+						 .message = 4)));
+	CALL(0, "ask");
+	ASSERT_EQ(1, aop_try_take_call(&self->port, &self->r[0]));
+	EXPECT_EQ(0, aop_delegate(&self->r[0], &second));
+	EXPECT_EQ(-EPERM, aop_delegate(&self->r[0], &second));
+	/* It runs, so the cancel is for whoever takes it next. */
+	EXPECT_EQ(AOP_RUNNING, aop_state(&self->c[0].op));
+	EXPECT_EQ(AOP_ASKED, aop_cancel(&self->c[0].op, -EINTR));
+	ASSERT_EQ(1, aop_try_take_call(&second, &self->r[1]));
+	EXPECT_EQ(-EINTR, aop_asked(self->r[1].owner));
+	EXPECT_EQ(0, aop_delegate(&self->r[1], &third));
+	ASSERT_EQ(1, aop_try_take_call(&third, &self->r[2]));
+	EXPECT_STREQ("ask", self->r[2].msg);
+	EXPECT_EQ(0, aop_reply(&self->r[2], 3, TEXT("far")));
+	EXPECT_EQ(4, aop_call_reply(&self->c[0]));
+	EXPECT_STREQ("far", self->reply[0]);
+	EXPECT_EQ(3, aop_join(&self->c[0].op));
+
+	/* To what takes it not, or is full, or has ended. */
+	CALL(1, "longer");
+	CALL(2, "b");
+	aop_call(&third, &self->c[3], "x", 2, NULL, 0);
+	ASSERT_EQ(1, aop_try_take_call(&self->port, &self->r[1]));
+	ASSERT_EQ(1, aop_try_take_call(&self->port, &self->r[2]));
+	EXPECT_EQ(-EMSGSIZE, aop_delegate(&self->r[1], &third));
+	EXPECT_EQ(-EAGAIN, aop_delegate(&self->r[2], &third));
+	EXPECT_EQ(AOP_RUNNING, aop_state(&self->c[2].op));
+	EXPECT_EQ(0, aop_fail(aop_owner(&third.op), -EIO));
+	any_turn(&self->any);
+	EXPECT_EQ(-EIO, aop_join(&self->c[3].op));
+	EXPECT_EQ(0, aop_delegate(&self->r[2], &third));
+	EXPECT_EQ(-EIO, aop_join(&self->c[2].op));
+	EXPECT_EQ(0, aop_reply(&self->r[1], 1, NULL, 0));
+	EXPECT_EQ(1, aop_join(&self->c[1].op));
+}
+
+TEST_F(port, what_is_refused)
+{
+	struct aop_port port;
+	char big[AOP_MAX_MESSAGE + 1] = "";
+
+	EXPECT_EQ(-EINVAL, aop_port_init(&port, NULL, NULL));
+	EXPECT_EQ(-EINVAL, aop_port_init(&port, self->any.where, AOP_PORT_OPTS(.flags = 0x100)));
+	EXPECT_EQ(-EINVAL, aop_port_init(&port, self->any.where,
+					 AOP_PORT_OPTS(.backlog = AOP_MAX_BACKLOG + 1)));
+	EXPECT_EQ(-EINVAL, aop_port_init(&port, self->any.where, AOP_PORT_OPTS(.mode = 01000)));
+	EXPECT_EQ(-EINVAL, aop_port_init(&port, self->any.where,
+					 AOP_PORT_OPTS(.state = AOP_DONE)));
+	EXPECT_EQ(-EINVAL, aop_port_init(&port, self->any.where,
+					 AOP_PORT_OPTS(.message = AOP_MAX_MESSAGE + 1)));
+	/* A port that could not begin ends its calls so. */
+	EXPECT_EQ(-EINVAL, aop_join(aop_call(&port, &self->c[0], big, 1, NULL, 0)));
+	EXPECT_EQ(0, aop_try_take_call(&port, &self->r[0]));
+	EXPECT_EQ(1, aop_drop(&port.op));
+	EXPECT_EQ(-EMSGSIZE, aop_join(aop_call(&self->port, &self->c[0], big, sizeof(big),
+					       NULL, 0)));
+	EXPECT_EQ(-EINVAL, aop_join(aop_call_with(&self->port, &self->c[0], big, 1, NULL, 0,
+						  AOP_CALL_OPTS(.flags = 0x1000))));
+}
+
+/* ---- names ------------------------------------------------------------------ */
+
+TEST_F(port, O5_reserve_bind_find_release)
+{
+	struct aop_holder holder = { .pid = 0 };
+	struct aop_port_name name, other;
+	struct aop_port port, *p;
+
+	p = aop_port_find(&port, self->any.where, "svc");
+	EXPECT_EQ(&port, p);
+	EXPECT_EQ(-ENOENT, aop_result(&p->op));
+	EXPECT_EQ(-ENOENT, aop_join(aop_call(p, &self->c[0], "x", 2, NULL, 0)));
+	EXPECT_EQ(1, aop_drop(&p->op));
+	ASSERT_EQ(0, aop_name_reserve(&name, self->any.where, "svc", 0700, NULL));
+	p = aop_port_find(&port, self->any.where, "svc");
+	EXPECT_EQ(-ENOTCONN, aop_result(&p->op));
+	EXPECT_EQ(1, aop_drop(&p->op));
+	ASSERT_EQ(0, aop_name_bind(&name, &self->port));
+	/* A clash tells who has it. */
+	EXPECT_EQ(-EEXIST, aop_name_reserve(&other, self->any.where, "svc", 0700, &holder));
+	EXPECT_EQ(&self->port, holder.port);
+	EXPECT_EQ(getpid(), holder.pid);
+	EXPECT_EQ(geteuid(), holder.uid);
+	EXPECT_EQ(-EINVAL, aop_name_release(&other));
+	EXPECT_EQ(-EEXIST, aop_port_init(&port, self->any.where, AOP_PORT_OPTS(.name = "svc")));
+	p = aop_port_find(&port, self->any.where, "svc");
+	EXPECT_EQ(&self->port, p);
+	aop_call(p, &self->c[0], "x", 2, NULL, 0);
+	ASSERT_EQ(1, aop_try_take_call(&self->port, &self->r[0]));
+	EXPECT_EQ(0, aop_reply(&self->r[0], 1, NULL, 0));
+	EXPECT_EQ(1, aop_join(&self->c[0].op));
+	EXPECT_EQ(0, aop_name_release(&name));
+	EXPECT_EQ(-ENOENT, aop_result(&aop_port_find(&port, self->any.where, "svc")->op));
+	/* Who has found it has it still. */
+	aop_call(p, &self->c[0], "x", 2, NULL, 0);
+	EXPECT_EQ(0, aop_done(aop_owner(&self->port.op), 0));
+	EXPECT_EQ(-ESHUTDOWN, aop_join(&self->c[0].op));
+	EXPECT_EQ(0, aop_drop(&p->op));
+	EXPECT_EQ(1, aop_drop(&self->port.op));
+}
+
+/* One port ends, the next one takes its name over; a name of its own goes with it. */
+TEST_F(port, O5_bound_anew)
+{
+	struct aop_port_name name;
+	struct aop_port port, mem, *p;
+
+	ASSERT_EQ(0, aop_name_reserve(&name, self->any.where, "svc", 0700, NULL));
+	ASSERT_EQ(0, aop_name_bind(&name, &self->port));
+	EXPECT_EQ(0, aop_done(aop_owner(&self->port.op), 0));
+	EXPECT_EQ(1, aop_drop(&self->port.op));
+	p = aop_port_find(&mem, self->any.where, "svc");
+	EXPECT_EQ(-ENOTCONN, aop_result(&p->op));
+	ASSERT_EQ(0, aop_port_init(&port, self->any.where, AOP_PORT_OPTS(.name = "own")));
+	ASSERT_EQ(0, aop_name_bind(&name, &port));
+	p = aop_port_find(&mem, self->any.where, "own");
+	EXPECT_EQ(&port, p);
+	EXPECT_EQ(0, aop_drop(&p->op));
+	EXPECT_EQ(0, aop_done(aop_owner(&port.op), 0));
+	EXPECT_EQ(-EPERM, aop_name_bind(&name, &port));
+	EXPECT_EQ(1, aop_drop(&port.op));
+	EXPECT_EQ(-ENOENT, aop_result(&aop_port_find(&mem, self->any.where, "own")->op));
+	EXPECT_EQ(0, aop_name_release(&name));
+	EXPECT_EQ(-EINVAL, aop_name_release(&name));
+}
+
+TEST_F(port, O5_text)
+{
+	static const struct {
+		const char *text;
+		int want;
+	} t[] = {
+		{ "", -EINVAL }, { "a\nb", -EINVAL }, { "\x7f", -EINVAL },
+		{ "gr\xc3\xbc\xc3\x9f", 0 }, { "\xe2\x82\xac", 0 }, { "\xf0\x9f\x98\x80", 0 },
+		{ "\xf4\x8f\xbf\xbf", 0 }, { "\xf4\x90\x80\x80", -EILSEQ },
+		{ "\xc3", -EILSEQ }, { "\x80", -EILSEQ }, { "\xc0\x80", -EILSEQ },
+		{ "\xc1\xbf", -EILSEQ }, { "\xe0\x9f\xbf", -EILSEQ },
+		{ "\xed\xa0\x80", -EILSEQ }, { "\xed\x9f\xbf", 0 }, { "\xee\x80\x80", 0 },
+		{ "\xf0\x8f\xbf\xbf", -EILSEQ }, { "\xf8\x88\x80\x80\x80", -EILSEQ },
+		{ "\xff", -EILSEQ }, { "a\xe2\x82", -EILSEQ }, { "a/b.c-d e", 0 },
+	};
+	char longest[AOP_NAME_SIZE + 1];
+	struct aop_port_name n;
+	unsigned int i;
+
+	for (i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		EXPECT_EQ(t[i].want, aop_name_reserve(&n, self->any.where, t[i].text, 0, NULL))
+			TH_LOG("%u", i);
+		EXPECT_EQ(t[i].want ? -EINVAL : 0, aop_name_release(&n));
+	}
+	memset(longest, 'x', sizeof(longest));
+	longest[AOP_NAME_SIZE] = 0;
+	EXPECT_EQ(-ENAMETOOLONG, aop_name_reserve(&n, self->any.where, longest, 0, NULL));
+	longest[AOP_NAME_SIZE - 1] = 0;
+	EXPECT_EQ(0, aop_name_reserve(&n, self->any.where, longest, 0, NULL));
+	EXPECT_EQ(0, aop_name_release(&n));
+	EXPECT_EQ(-EINVAL, aop_name_reserve(&n, self->any.where, NULL, 0, NULL));
+	EXPECT_EQ(-EINVAL, aop_name_reserve(&n, self->any.where, "x", 01000, NULL));
+}
+
+/* ---- races ------------------------------------------------------------------ */
+
+struct server {
+	struct aop_port *port;
+	pthread_t thread;
+	int64_t end;
+	int served;
+};
+
+/* Answers each call with its own message, and one of four not at all. */
+static void *serve(void *arg)
+{
+	struct server *s = arg;
+	struct aop_request r;
+
+	while ((s->end = aop_join(aop_take_call(s->port, &r))) == 1) {
+		if (++s->served % 4)
+			aop_reply(&r, r.len, r.msg, r.len);
+		else
+			aop_let_go(r.owner);
+	}
+	return NULL;
+}
+
+struct client {
+	struct aop_port *port;
+	pthread_t thread;
+	int rounds, answered, other;
+	bool cancels;
+};
+
+static void *client(void *arg)
+{
+	struct client *k = arg;
+	char reply[8];
+	struct aop_call c;
+	int64_t result;
+	int i;
+
+	for (i = 0; i < k->rounds; i++) {
+		aop_call(k->port, &c, &i, sizeof(i), reply, sizeof(reply));
+		if (k->cancels && i % 2)
+			aop_cancel(&c.op, 0);
+		result = aop_join(&c.op);
+		if (result == sizeof(i) && aop_call_reply(&c) == sizeof(i) &&
+		    !memcmp(reply, &i, sizeof(i)))
+			k->answered++;
+		else if (result == -EOWNERDEAD || (result == -ECANCELED && k->cancels && i % 2))
+			k->other++;
+		else if (result == -ESHUTDOWN)
+			break;
+	}
+	return NULL;
+}
+
+/* Several servers, several clients, of whom some cancel: each call ends, and once. */
+TEST_F(port, many_threads)
+{
+	struct server s[2];
+	struct client k[3];
+	int i, served = 0;
+
+	ANY_THREADS();
+	for (i = 0; i < 2; i++) {
+		s[i] = (struct server){ .port = &self->port };
+		ASSERT_EQ(0, pthread_create(&s[i].thread, NULL, serve, &s[i]));
+	}
+	for (i = 0; i < 3; i++) {
+		k[i] = (struct client){ .port = &self->port, .rounds = any_rounds(2000),
+					.cancels = i };
+		ASSERT_EQ(0, pthread_create(&k[i].thread, NULL, client, &k[i]));
+	}
+	for (i = 0; i < 3; i++)
+		pthread_join(k[i].thread, NULL);
+	EXPECT_EQ(0, aop_done(aop_owner(&self->port.op), 0));
+	for (i = 0; i < 2; i++) {
+		pthread_join(s[i].thread, NULL);
+		EXPECT_EQ(0, s[i].end);
+		served += s[i].served;
+	}
+	for (i = 0; i < 3; i++)
+		EXPECT_EQ(k[i].rounds, k[i].answered + k[i].other) TH_LOG("%d", i);
+	EXPECT_LE(k[0].rounds, served);
+	EXPECT_EQ(1, aop_drop(&self->port.op));
+}
+
+/* The port ends in the middle of it: nobody is left in silence. */
+TEST_F(port, ends_in_mid_traffic)
+{
+	int i, round, rounds = any_rounds(200);
+
+	ANY_THREADS();
+	for (round = 0; round < rounds; round++) {
+		struct aop_port port;
+		struct server s = { .port = &port };
+		struct client k[2];
+
+		ASSERT_EQ(0, aop_port_init(&port, self->any.where, NULL));
+		ASSERT_EQ(0, pthread_create(&s.thread, NULL, serve, &s));
+		for (i = 0; i < 2; i++) {
+			k[i] = (struct client){ .port = &port, .rounds = INT32_MAX, .cancels = i };
+			ASSERT_EQ(0, pthread_create(&k[i].thread, NULL, client, &k[i]));
+		}
+		ASSERT_EQ(0, aop_start(aop_owner(&port.op)));
+		for (i = 0; i < round % 8; i++)
+			sched_yield();
+		EXPECT_EQ(0, aop_done(aop_owner(&port.op), 0));
+		for (i = 0; i < 2; i++)
+			pthread_join(k[i].thread, NULL);
+		pthread_join(s.thread, NULL);
+		EXPECT_EQ(0, s.end);
+		EXPECT_EQ(1, aop_drop(&port.op));
+	}
+}
+
+static void *cancel_take(void *arg)
+{
+	aop_cancel(arg, 0);
+	return NULL;
+}
+
+/* A taker is cancelled while a call comes, in both orders: the call goes to one of two. */
+TEST_F(port, taker_is_cancelled_while_a_call_comes)
+{
+	int i, rounds = any_rounds(500);
+	pthread_t thread;
+	int64_t got;
+
+	ANY_THREADS();
+	for (i = 0; i < rounds; i++) {
+		aop_take_call(&self->port, &self->r[0]);
+		aop_take_call(&self->port, &self->r[1]);
+		if (i & 1)
+			CALL(0, "x");
+		ASSERT_EQ(0, pthread_create(&thread, NULL, cancel_take, &self->r[0].op));
+		if (!(i & 1))
+			CALL(0, "x");
+		pthread_join(thread, NULL);
+		got = aop_join(&self->r[0].op);
+		if (got == 1) {
+			EXPECT_EQ(AOP_ASKED, aop_cancel(&self->r[1].op, 0));
+			EXPECT_EQ(-ECANCELED, aop_join(&self->r[1].op));
+			EXPECT_EQ(0, aop_reply(&self->r[0], 5, NULL, 0));
+		} else {
+			EXPECT_EQ(-ECANCELED, got);
+			EXPECT_EQ(1, aop_join(&self->r[1].op));
+			EXPECT_EQ(0, aop_reply(&self->r[1], 5, NULL, 0));
+		}
+		ASSERT_EQ(5, aop_join(&self->c[0].op));
+	}
+}
+
+static void *find_and_call(void *arg)
+{
+	struct aop_port mem, *p;
+	struct aop_call c;
+	int64_t result;
+	char reply[2];
+	int *bad = arg;
+
+	do {
+		p = aop_port_find(&mem, AOP_LOCAL, "svc");
+		result = aop_join(aop_call(p, &c, "x", 2, reply, sizeof(reply)));
+		*bad += result != -ESHUTDOWN && result != -ENOENT && result != -EOWNERDEAD &&
+			result != 2;
+		aop_drop(&p->op);
+	} while (result != -ENOENT);
+	return NULL;
+}
+
+static void port_gone(struct aop *op)
+{
+	free(op);
+}
+
+/* It is found while it ends: it is there until nobody has it any more. */
+TEST_F(port, O5_found_while_it_ends)
+{
+	int i, round, bad[2] = { 0, 0 }, rounds = any_rounds(200);
+	pthread_t thread[2];
+
+	if (self->any.scope != ANY_LOCAL)
+		SKIP(return, "local scope");
+	for (round = 0; round < rounds; round++) {
+		struct aop_port *port = malloc(sizeof(*port));
+		struct server s = { .port = port };
+
+		ASSERT_EQ(0, aop_port_init(port, AOP_LOCAL,
+					   AOP_PORT_OPTS(.name = "svc", .release = port_gone,
+							 .state = AOP_RUNNING)));
+		ASSERT_EQ(0, pthread_create(&s.thread, NULL, serve, &s));
+		for (i = 0; i < 2; i++)
+			ASSERT_EQ(0, pthread_create(&thread[i], NULL, find_and_call, &bad[i]));
+		for (i = 0; i < round % 4; i++)
+			sched_yield();
+		EXPECT_EQ(0, aop_done(aop_owner(&port->op), 0));
+		for (i = 0; i < 2; i++)
+			pthread_join(thread[i], NULL);
+		pthread_join(s.thread, NULL);
+		aop_drop(&port->op);
+	}
+	EXPECT_EQ(0, bad[0] + bad[1]);
+}
+
+TEST_HARNESS_MAIN
