@@ -75,6 +75,7 @@ static void in_child(void)
 	}
 	for (i = 0; i < HOMES; i++)
 		renew(&local_homes[i]);
+	renew(&stream_home);
 	atomic_fetch_add_explicit(&fork_count, 1, memory_order_relaxed);
 	cork_forked();
 	atomic_store_explicit(&list_lock.word, 0, memory_order_relaxed);

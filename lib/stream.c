@@ -24,12 +24,15 @@ static struct receiver *to_receiver(struct aop_receiver *rx)
 	return (struct receiver *)rx;
 }
 
-/* Where the bound ops of receivers are cancelled: see cancel_bound(). */
-static struct home bound_home = { .scope = &scope_local };
+/*
+ * Who cancels the bound op of a receiver just now (cancel_bound()), or looks after a side of
+ * a shared stream (stream_shared.c): a frame's `w` is the struct receiver, the side.
+ */
+struct home stream_home = { .scope = &scope_local };
 
 static struct home *home_of(const struct stream *s)
 {
-	return is_local(s) ? &bound_home : &private_frames;
+	return is_local(s) ? &stream_home : &private_frames;
 }
 
 int stream_make(struct stream *s, struct aop_ctx *where, const struct aop_stream_opts *o)
@@ -38,7 +41,7 @@ int stream_make(struct stream *s, struct aop_ctx *where, const struct aop_stream
 	uint64_t max = o->places < 4 ? o->place : (uint64_t)o->places / 2 * place;
 
 	if (!o->place || o->place > SLOT_LEN / 2 || !o->places || o->places & (o->places - 1) ||
-	    o->places > 1u << 30 || o->flags & ~STREAM_FLAGS)
+	    o->places > 1u << 30 || o->flags & ~STREAM_FLAGS || !size_fits(o->place, o->places))
 		return -EINVAL;
 	if (o->flags & (AOP_LOSSY | AOP_ON_ALL) && !(o->flags & AOP_BROADCAST))
 		return -EINVAL;
@@ -134,8 +137,9 @@ uint64_t aop_stream_lost(struct aop_stream *stream)
  * Any thread in local scope.  A sender is used by one thread at a time, unless the stream
  * was made with AOP_MANY_SENDERS.
  *
- * Return: 0; -EINVAL: something is NULL, or @flags are wrong; -EBUSY: AOP_ONE_SHOT, and
- * there is another sender; -EPERM: this is the receivers' side of a shared stream.
+ * Return: 0; -EINVAL: something is NULL, or @flags are wrong; -EBUSY: there is another
+ * sender, and this one or that one is AOP_ONE_SHOT; -EPERM: this is the receivers' side of
+ * a shared stream.
  */
 int aop_sender_init(struct aop_sender *sender, struct aop_stream *stream, unsigned int flags)
 {
@@ -149,10 +153,12 @@ int aop_sender_init(struct aop_sender *sender, struct aop_stream *stream, unsign
 	stream_lock(s);
 	if (s->flags & STREAM_RECEIVES)
 		ret = -EPERM;
-	else if (flags & AOP_ONE_SHOT && s->nr_tx)
+	else if (s->nr_tx && (flags & AOP_ONE_SHOT || s->one_shot))
 		ret = -EBUSY;
 	else
 		s->nr_tx++;
+	if (!ret)
+		s->one_shot = flags & AOP_ONE_SHOT;
 	if (!ret && flags & AOP_ONE_SHOT)
 		word_set(s, word_of_stream(s) | WORD_SEND);
 	stream_unlock(s);
@@ -213,8 +219,9 @@ static void give_up_places(struct stream *s)
 }
 
 /* The senders have gone without a word: take with them what receivers have bound. */
-void cancel_bound(struct stream *s, int error)
+void cancel_bound(struct stream *s, int error, const struct frame *side)
 {
+	const bool local = is_local(s);
 	struct home *h = home_of(s);
 	struct receiver *rx;
 	struct frame frame;
@@ -235,9 +242,11 @@ void cancel_bound(struct stream *s, int error)
 		home_unlock(h, is_local(s));
 		stream_unlock(s);
 		aop_cancel(op, error);
-		home_lock(h, is_local(s));
+		home_lock(h, local);
 		frame_leave(h, &frame);
-		home_unlock(h, is_local(s));
+		home_unlock(h, local);
+		if (side && !side->w)
+			return;			/* closed meanwhile: s is gone */
 	}
 }
 
@@ -270,7 +279,7 @@ void aop_sender_drop(struct aop_sender *sender)
 	stream_unlock(s);
 	waiters_end(c.first);
 	if (lost)
-		cancel_bound(s, -EOWNERDEAD);
+		cancel_bound(s, -EOWNERDEAD, NULL);
 	if (s->shared)
 		shared_ring(s);
 }
@@ -330,7 +339,7 @@ int aop_sender_fail(struct aop_sender *sender, int error)
  * @flags: 0
  *
  * In a broadcast the first one gets what is in the stream already, another one what is
- * sent from now on.  Any thread in local scope.
+ * sent from now on, and what stands behind that.  Any thread in local scope.
  *
  * Return: 0; -EINVAL: something is NULL, or @flags are wrong; -EPERM: this is the senders'
  * side of a shared stream.
@@ -352,7 +361,9 @@ int aop_receiver_init(struct aop_receiver *receiver, struct aop_stream *stream,
 		stream_unlock(s);
 		return -EPERM;
 	}
-	rx->head = atomic_load_explicit(s->nr_rx ? &s->tail : &s->head, memory_order_relaxed);
+	rx->head = atomic_load_explicit(&s->head, memory_order_relaxed);
+	if (s->flags & AOP_BROADCAST && s->nr_rx)
+		rx->head = cast_begin(s);
 	rx->done = rx->head;
 	rx->next = s->rxs;
 	s->rxs = rx;

@@ -112,6 +112,7 @@ struct stream {
 	struct line readers, writers;
 	struct receiver *rxs;
 	uint32_t nr_rx, nr_tx;
+	bool one_shot;				/* the only sender is */
 	void (*more)(struct aop_stream *s, void *data);
 	void *data;
 };
@@ -135,7 +136,7 @@ enum transfer_kind { SEND_PUSH, SEND_PLACE, SEND_ASK, RECEIVE_POP, RECEIVE_MESSA
 
 struct transfer {
 	struct waiter w;
-	void *end;				/* struct sender, struct receiver */
+	void *end;				/* struct receiver; struct sender: one-shot */
 	struct aop_message *m;
 	size_t len;				/* bytes: of the message, of the buffer */
 	uint32_t pos;
@@ -177,8 +178,14 @@ static inline void copy(void *to, const void *from, size_t len)
 		memcpy(to, from, 8);
 	else if (len == 64)
 		memcpy(to, from, 64);
-	else
+	else if (len)			/* there may be no memory, either */
 		memcpy(to, from, len);
+}
+
+/* On 32 bit the memory's size may be more than can be said. */
+static inline bool size_fits(uint32_t place, uint32_t places)
+{
+	return places * (uint64_t)(sizeof(struct slot) + 8 + place) < SIZE_MAX / 2;
 }
 
 static inline bool is_local(const struct stream *s)
@@ -317,8 +324,10 @@ again:
  * -EMSGSIZE: it has more than room bytes; -EPROTO: the peer makes no sense.
  *
  * *len is read once, and what passes here lies inside the ring, whoever writes there.
+ * *passed: places were made free on the way, for which somebody may wait.
  */
-static inline int claim_message(struct stream *s, size_t room, uint32_t *at, uint32_t *len)
+static inline int claim_message(struct stream *s, size_t room, uint32_t *at, uint32_t *len,
+				bool *passed)
 {
 	const bool many = s->flags & AOP_MANY_RECEIVERS;
 	uint32_t pos, seen, n, skipped = 0;
@@ -352,6 +361,7 @@ static inline int claim_message(struct stream *s, size_t room, uint32_t *at, uin
 			return 1;
 		}
 		release(s, pos, n);
+		*passed = true;
 		skipped += n;
 		if (unlikely(s->shared && skipped > s->mask + 1))
 			return -EPROTO;
@@ -361,8 +371,12 @@ static inline int claim_message(struct stream *s, size_t room, uint32_t *at, uin
 
 /* stream.c: all but the memory; o was copied. */
 int  stream_make(struct stream *s, struct aop_ctx *where, const struct aop_stream_opts *o);
-/* The senders have gone without a word; no lock is held. */
-void cancel_bound(struct stream *s, int error);
+extern struct home stream_home;
+/*
+ * The senders have gone without a word; no lock is held.  side: NULL, or a frame whose w
+ * says whether the side, and so s, is still there.
+ */
+void cancel_bound(struct stream *s, int error, const struct frame *side);
 
 /* ---- stream_serve.c: those who wait ---------------------------------------------------- */
 
@@ -385,7 +399,8 @@ static inline void wake_if(struct stream *s, uint32_t bits)
 /* t stands in a line, or has been answered before; its op. */
 struct aop *stream_wait(struct stream *s, struct transfer *t, enum transfer_kind kind, void *end);
 /* With the lock held: a message, as claim_message() says, or what the receiver is told instead. */
-int  stream_next(struct stream *s, struct receiver *rx, size_t room, uint32_t *at, uint32_t *len);
+int  stream_next(struct stream *s, struct receiver *rx, size_t room, uint32_t *at, uint32_t *len,
+		 bool *passed);
 /* With the lock held. */
 void retire(struct stream *s, struct receiver *rx, uint32_t pos, uint32_t len, int64_t value,
 	    struct chain *c);
@@ -413,7 +428,10 @@ void shared_asks_more(struct stream *s);
 
 /* ---- stream_cast.c: each receiver gets each message; with the lock held ---------------- */
 
-int  cast_claim(struct stream *s, struct receiver *rx, size_t room, uint32_t *at, uint32_t *len);
+/* Where a receiver begins that comes late. */
+uint32_t cast_begin(struct stream *s);
+int  cast_claim(struct stream *s, struct receiver *rx, size_t room, uint32_t *at, uint32_t *len,
+		bool *passed);
 void cast_retire(struct stream *s, struct receiver *rx, uint32_t pos, int64_t value,
 		 struct chain *c);
 /* What all who are left have retired is free. */

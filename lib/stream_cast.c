@@ -57,7 +57,21 @@ void cast_release(struct stream *s, struct chain *c)
 		release_first(s, c);
 }
 
-int cast_claim(struct stream *s, struct receiver *rx, size_t room, uint32_t *at, uint32_t *len)
+/*
+ * Behind what has been sent, but not behind a place that is only acquired: it may be given
+ * back, and nobody would retire it if the others went.
+ */
+uint32_t cast_begin(struct stream *s)
+{
+	uint32_t pos = atomic_load_explicit(&s->head, memory_order_relaxed);
+
+	while (is_sent(s, pos))
+		pos = after(s, pos);
+	return pos;
+}
+
+int cast_claim(struct stream *s, struct receiver *rx, size_t room, uint32_t *at, uint32_t *len,
+	       bool *passed)
 {
 	struct chain none = CHAIN_INIT(none);
 	uint32_t next;
@@ -72,6 +86,7 @@ int cast_claim(struct stream *s, struct receiver *rx, size_t room, uint32_t *at,
 			continue;		/* until what is before it is retired */
 		rx->done = next;
 		cast_release(s, &none);		/* nobody asked anything there */
+		*passed = true;
 	}
 	*len = atomic_load_explicit(&slot_at(s, rx->head)->len, memory_order_relaxed);
 	if ((*len & SLOT_LEN) > room)

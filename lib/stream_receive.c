@@ -13,11 +13,16 @@ static struct receiver *to_receiver(struct aop_receiver *rx)
 static int claim_slow(struct stream *s, struct receiver *rx, size_t room, uint32_t *at,
 		      uint32_t *len)
 {
+	struct chain c = CHAIN_INIT(c);
+	bool passed = false;
 	int ret;
 
 	stream_lock(s);
-	ret = stream_next(s, rx, room, at, len);
+	ret = stream_next(s, rx, room, at, len, &passed);
+	if (unlikely(passed))
+		serve(s, &c);
 	stream_unlock(s);
+	waiters_end(c.first);
 	return ret;
 }
 
@@ -25,13 +30,16 @@ static inline int claim(struct stream *s, struct receiver *rx, size_t room, uint
 			uint32_t *len)
 {
 	uint32_t word = word_of_stream(s);
+	bool passed = false;
 	int ret;
 
 	if (unlikely(s->flags & AOP_BROADCAST))
 		return claim_slow(s, rx, room, at, len);
 	if (unlikely(word & (WORD_READERS | WORD_BROKEN)))
 		return word & WORD_BROKEN ? claim_slow(s, rx, room, at, len) : -EAGAIN;
-	ret = claim_message(s, room, at, len);
+	ret = claim_message(s, room, at, len, &passed);
+	if (unlikely(passed))
+		wake_if(s, WORD_WRITERS);
 	if (unlikely(ret == -EPROTO)) {
 		stream_lock(s);
 		ret = stream_broken(s, rx);
@@ -75,7 +83,7 @@ static __attribute__((noinline)) int pop_slow(struct receiver *rx, void *buf, si
 
 	ret = claim(s, rx, room, &pos, &len);
 	if (likely(ret > 0)) {
-		memcpy(buf, place_at(s, pos), len & SLOT_LEN);
+		copy(buf, place_at(s, pos), len & SLOT_LEN);
 		retired(s, rx, pos, len, 1);
 	}
 	return ret;

@@ -44,6 +44,12 @@ static inline int claim(struct sender *tx, size_t len, uint32_t *at)
 	return ret;
 }
 
+/* Who waits in a line: only a one-shot sender, which is the last, is told what happened. */
+static void *end_of(struct sender *tx)
+{
+	return unlikely(tx->flags & AOP_ONE_SHOT) ? tx : NULL;
+}
+
 static void count_lost(struct stream *s)
 {
 	if (is_local(s))
@@ -71,7 +77,7 @@ static __attribute__((noinline)) int push_slow(struct sender *tx, const void *ms
 	ret = claim(tx, len, &pos);
 	if (unlikely(ret))
 		return ret;
-	memcpy(place_at(s, pos), msg, len);
+	copy(place_at(s, pos), msg, len);
 	commit(s, pos, len);
 	sent(tx);
 	return 1;
@@ -148,7 +154,7 @@ struct aop *aop_stream_push(struct aop_sender *tx, struct aop_transfer *t, const
 		return waiter_ended(&tr->w, where_of(s), ret);
 	tr->w.from = msg;
 	tr->len = len;
-	return stream_wait(s, tr, SEND_PUSH, tx);
+	return stream_wait(s, tr, SEND_PUSH, end_of(to_sender(tx)));
 }
 
 /**
@@ -205,7 +211,7 @@ struct aop *aop_stream_place(struct aop_sender *tx, struct aop_transfer *t, size
 	}
 	tr->m = m;
 	tr->len = len;
-	return stream_wait(s, tr, SEND_PLACE, tx);
+	return stream_wait(s, tr, SEND_PLACE, end_of(to_sender(tx)));
 }
 
 /* Is m a place that was acquired, and is neither sent nor discarded? */
@@ -310,5 +316,5 @@ struct aop *aop_stream_ask(struct aop_sender *tx, struct aop_transfer *t, const 
 		return waiter_ended(&tr->w, where_of(s), sender->used ? -EPIPE : -EMSGSIZE);
 	tr->w.from = msg;
 	tr->len = len;
-	return stream_wait(s, tr, SEND_ASK, tx);
+	return stream_wait(s, tr, SEND_ASK, end_of(sender));
 }

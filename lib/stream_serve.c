@@ -46,7 +46,8 @@ static int no_message(struct stream *s, struct receiver *rx)
 	return 0;
 }
 
-int stream_next(struct stream *s, struct receiver *rx, size_t room, uint32_t *at, uint32_t *len)
+int stream_next(struct stream *s, struct receiver *rx, size_t room, uint32_t *at, uint32_t *len,
+		bool *passed)
 {
 	uint32_t word = word_of_stream(s), tries = 0;
 	int ret;
@@ -54,13 +55,13 @@ int stream_next(struct stream *s, struct receiver *rx, size_t room, uint32_t *at
 	if (unlikely(word & WORD_BROKEN))
 		return no_message(s, rx);
 	if (s->flags & AOP_BROADCAST)
-		ret = cast_claim(s, rx, room, at, len);
+		ret = cast_claim(s, rx, room, at, len, passed);
 	else
-		ret = claim_message(s, room, at, len);
+		ret = claim_message(s, room, at, len, passed);
 	/* A bound: the peer may show us something, and take it away, for ever. */
 	while (s->shared && ret == -EAGAIN && word & WORD_ENDED && tries++ <= s->mask &&
 	       go_past_unsent(s))
-		ret = claim_message(s, room, at, len);
+		ret = claim_message(s, room, at, len, passed);
 	if (unlikely(ret == -EPROTO))
 		return stream_broken(s, rx);
 	return ret == -EAGAIN ? no_message(s, rx) : ret;
@@ -113,13 +114,14 @@ static bool give(struct stream *s, struct transfer *t, struct chain *c)
 	size_t room = t->kind == RECEIVE_POP ? t->len : SIZE_MAX;
 	struct receiver *rx = t->end;
 	uint32_t pos, len;
+	bool passed;			/* serve() looks at the writers afterwards */
 	int ret;
 
-	ret = stream_next(s, rx, room, &pos, &len);
+	ret = stream_next(s, rx, room, &pos, &len, &passed);
 	if (ret == -EAGAIN)
 		return false;
 	if (ret > 0 && t->kind == RECEIVE_POP) {
-		memcpy(t->w.to, place_at(s, pos), len & SLOT_LEN);
+		copy(t->w.to, place_at(s, pos), len & SLOT_LEN);
 		retire(s, rx, pos, len, 1, c);
 	} else if (ret > 0) {
 		fill_message(s, rx, t->m, pos, len);
@@ -144,13 +146,14 @@ static bool put(struct stream *s, struct transfer *t, struct chain *c)
 		if (!(s->flags & AOP_LOSSY) || !cast_lose(s, c))
 			return false;
 	line_remove(&s->writers, &t->w);
-	tx->used = tx->flags & AOP_ONE_SHOT;
+	if (unlikely(tx))
+		tx->used = true;
 	if (t->kind == SEND_PLACE) {
 		fill_message(s, NULL, t->m, pos, t->len);
 		chain_add(c, &t->w, 1);
 		return true;
 	}
-	memcpy(place_at(s, pos), t->w.from, t->len);
+	copy(place_at(s, pos), t->w.from, t->len);
 	if (t->kind == SEND_ASK) {
 		t->pos = pos;
 		t->in_ring = true;
@@ -164,7 +167,7 @@ static bool put(struct stream *s, struct transfer *t, struct chain *c)
 		commit(s, pos, t->len);
 		chain_add(c, &t->w, 1);
 	}
-	if (unlikely(tx->used)) {
+	if (unlikely(tx)) {
 		word_set(s, word_of_stream(s) | WORD_ENDED);
 		if (s->shared)
 			shared_ended(s, 0);
@@ -176,6 +179,7 @@ static bool put(struct stream *s, struct transfer *t, struct chain *c)
 static void drain(struct stream *s, struct chain *c)
 {
 	uint32_t pos, len;
+	bool passed;
 
 	if (s->shared)
 		return;
@@ -183,7 +187,7 @@ static void drain(struct stream *s, struct chain *c)
 		cast_release(s, c);
 		return;
 	}
-	while (claim_message(s, SIZE_MAX, &pos, &len) > 0)
+	while (claim_message(s, SIZE_MAX, &pos, &len, &passed) > 0)
 		retire(s, NULL, pos, len, -EPIPE, c);
 }
 
@@ -234,7 +238,10 @@ void serve(struct stream *s, struct chain *c)
 	word_set(s, with_waiters(s, word_of_stream(s)));
 }
 
-/* It may have sent, or retired: the peer may wait for that. */
+/*
+ * It may have sent, or retired: the peer may wait for that.  Before ops are ended, whose
+ * callbacks may give back the stream.
+ */
 static void served(struct stream *s)
 {
 	if (s->shared)
@@ -257,8 +264,8 @@ void stream_serve(struct stream *s)
 	stream_lock(s);
 	serve(s, &c);
 	stream_unlock(s);
-	waiters_end(c.first);
 	served(s);
+	waiters_end(c.first);
 }
 
 /* Cancelled, or dropped.  What has been sent stays sent, but is not answered any more. */
@@ -283,10 +290,10 @@ static void stream_asked(struct aop_watch *watch, const struct aop_status *st)
 	if (mine)
 		serve(s, &c);
 	stream_unlock(s);
+	served(s);
 	if (mine)
 		waiter_cancelled(w);
 	waiters_end(c.first);
-	served(s);
 }
 
 struct aop *stream_wait(struct stream *s, struct transfer *t, enum transfer_kind kind, void *end)
@@ -305,8 +312,8 @@ struct aop *stream_wait(struct stream *s, struct transfer *t, enum transfer_kind
 	serve(s, &c);
 	more = reads && (s->more || s->shared) && t->w.queued;
 	stream_unlock(s);
-	waiters_end(c.first);
 	served(s);
+	waiters_end(c.first);
 	if (s->shared && reads && more)
 		shared_asks_more(s);
 	else if (more)

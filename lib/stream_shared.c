@@ -177,27 +177,55 @@ void shared_hear(struct stream *s, struct chain *c)
 	hear(s->shared, false, c);
 }
 
-/* The other side has rung, or its doorbell is gone. */
-static void heard(struct aop_watch *w, const struct aop_status *st)
+/* frame->w: is this side still there?  Callbacks may close it. */
+static void look(struct shared_stream *ss, bool dead, const struct frame *frame)
 {
-	struct shared_stream *ss = w->data;
 	struct chain c = CHAIN_INIT(c);
 	struct stream *s = &ss->s;
 	bool lost, more;
 
 	stream_lock(s);
-	hear(ss, st->state >= AOP_DONE, &c);
+	hear(ss, dead, &c);
 	serve(s, &c);
 	lost = ss->side == RECEIVES && word_of_stream(s) & WORD_ENDED && s->error == -EOWNERDEAD;
 	more = s->more && ss->side == SENDS && !(word_of_stream(s) & (WORD_ENDED | WORD_DEAF)) &&
 	       atomic_load_explicit(&other(ss)->word, memory_order_acquire) & WORD_READERS;
 	stream_unlock(s);
-	waiters_end(c.first);
 	wake_if(s, WORD_READERS | WORD_WRITERS);
-	if (lost)
-		cancel_bound(s, -EOWNERDEAD);
-	if (more)
+	waiters_end(c.first);
+	if (lost && frame->w)
+		cancel_bound(s, -EOWNERDEAD, frame);
+	if (more && frame->w)
 		s->more((struct aop_stream *)s, s->data);
+}
+
+/* Once more, as long as somebody who found us here wants that: see part(). */
+static void look_after(struct shared_stream *ss, bool dead, struct frame *frame)
+{
+	bool again;
+
+	do {
+		look(ss, dead, frame);
+		lock_take(&stream_home.lock);
+		again = frame->again;
+		frame->again = false;
+		if (!again)
+			frame_leave(&stream_home, frame);
+		lock_drop(&stream_home.lock);
+		dead = true;
+	} while (again);
+}
+
+/* The other side has rung, or its doorbell is gone. */
+static void heard(struct aop_watch *w, const struct aop_status *st)
+{
+	struct shared_stream *ss = w->data;
+	struct frame frame;
+
+	lock_take(&stream_home.lock);
+	frame_enter(&stream_home, &frame, (struct watch *)ss, NULL);
+	lock_drop(&stream_home.lock);
+	look_after(ss, st->state >= AOP_DONE, &frame);
 }
 
 /* ---- asking ------------------------------------------------------------------------- */
@@ -348,7 +376,7 @@ static int check_opts(struct aop_stream_opts *copy, const struct aop_stream_opts
 		return ret;
 	/* The rest is aop_stream_init()'s to say. */
 	return !copy->place || copy->place > SLOT_LEN / 2 || !copy->places ||
-	       copy->places > 1u << 24 ? -EINVAL : 0;
+	       copy->places > 1u << 24 || !size_fits(copy->place, copy->places) ? -EINVAL : 0;
 }
 
 /**
@@ -478,7 +506,8 @@ static int receive_offer(int sock, struct offer *offer, int *fds)
 		.msg_iov = &iov,
 		.msg_iovlen = 1,
 		.msg_control = control.buf,
-		.msg_controllen = sizeof(control.buf),
+		/* No padding, in which there would be room for one more. */
+		.msg_controllen = CMSG_LEN(NR_FDS * sizeof(int)),
 	};
 	struct cmsghdr *c;
 	size_t nr = 0, i;
@@ -526,7 +555,7 @@ static int check_memory(int fd, struct aop_stream_opts *o)
 	o->place = head.place;
 	o->places = head.places;
 	if (!o->place || o->place > SLOT_LEN / 2 || !o->places || o->places > 1u << 24 ||
-	    (uint64_t)st.st_size < size_of(o->place, o->places))
+	    !size_fits(o->place, o->places) || (uint64_t)st.st_size < size_of(o->place, o->places))
 		return -EBADMSG;
 	return 0;
 }
@@ -664,29 +693,69 @@ int aop_stream_accept(struct aop_shared_stream *side, struct aop_ctx *ctx, int s
 	return offer.side;
 }
 
+/*
+ * The sides of one process part, and nobody is with this one afterwards.  The other one,
+ * if it is to be told by us: then we have a frame with it, and it stays as long as frame->w
+ * does.  Who has such a frame waits for nobody.
+ */
+static struct shared_stream *part(struct shared_stream *ss, struct frame *frame)
+{
+	struct home *h = &stream_home;
+	struct shared_stream *other;
+	struct frame *f;
+
+	lock_take(&h->lock);
+	if (frame_forget(h, (struct watch *)ss))
+		frame_wait(h, (struct watch *)ss);
+	other = ss->here;		/* there until it has parted from us */
+	if (other) {
+		ss->here = NULL;
+		other->here = NULL;
+		for (f = h->frames; f; f = f->next)
+			if (f->w == (struct watch *)other && f->thread != self())
+				break;
+		if (f) {
+			f->again = true;	/* it tells itself */
+			other = NULL;
+		} else {
+			frame_enter(h, frame, (struct watch *)other, NULL);
+		}
+	}
+	lock_drop(&h->lock);
+	return other;
+}
+
+static void leave(struct frame *frame)
+{
+	lock_take(&stream_home.lock);
+	frame_leave(&stream_home, frame);
+	lock_drop(&stream_home.lock);
+}
+
 /**
  * aop_stream_close() - a side goes
  * @side: a side whose senders or receivers have been dropped; its memory is the caller's
  *	afterwards
  *
  * If they have not said that it ends the other side learns it as a loss.  Waits for a
- * callback of its doorbell that runs on another thread.
+ * callback of its doorbell that runs on another thread, not for the one that it is called
+ * from.  Any thread; the other side's may close that at the same time.
  */
 void aop_stream_close(struct aop_shared_stream *side)
 {
 	struct shared_stream *ss = to_shared(side);
-	const struct aop_status dead = { .state = AOP_FAILED };
 	struct aop_owner *o = aop_owner(&ss->mine);
+	struct shared_stream *other;
+	struct frame frame;
 
 	aop_unwatch(&ss->watch);
+	other = part(ss, &frame);
 	if (o)
 		aop_let_go(o);
-	if (ss->here) {
-		/* He watches my struct, which goes. */
-		ss->here->here = NULL;
-		aop_unwatch(&ss->here->watch);
-		heard(&ss->here->watch, &dead);
-	}
+	if (other && frame.w)
+		look_after(other, true, &frame);
+	else if (other)
+		leave(&frame);
 	if (ss->watched)
 		aop_drop(&ss->theirs);
 	aop_drop(&ss->mine);
