@@ -381,11 +381,12 @@ struct aop *aop_call_with(struct aop_port *port, struct aop_call *call, const vo
 	c->reply = reply;
 	c->room = reply ? room : 0;
 	c->got = 0;
-	if (aop_init_with(&c->w.op, p->where, &(const struct aop_opts){
+	ret = aop_init_with(&c->w.op, p->where, &(const struct aop_opts){
 				.size = sizeof(struct aop_opts),
 				.flags = opts.flags & ~AOP_CALL_TRY,
 				.label = p->name.text, .deadline = opts.deadline,
-				.loop = opts.loop, .release = opts.release }))
+				.loop = opts.loop, .release = opts.release });
+	if (ret)
 		return &c->w.op;
 	ret = enqueue(p, &c->w, !(opts.flags & AOP_CALL_TRY));
 	if (unlikely(ret))
@@ -587,7 +588,7 @@ int aop_delegate(struct aop_request *r, struct aop_port *to)
 
 	if (!o)
 		return -EPERM;
-	if ((p->where == AOP_PRIVATE) != is_private(owner_op(o)))
+	if (p->where == AOP_PRIVATE ? !is_private(owner_op(o)) : is_private(owner_op(o)))
 		return -EXDEV;
 	if (r->len > p->message)
 		return -EMSGSIZE;

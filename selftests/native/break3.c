@@ -56,7 +56,8 @@ FIXTURE_TEARDOWN(stream)
 		ASSERT_EQ(0, aop_stream_init(self->s, variant->where, self->mem,	\
 					     AOP_STREAM_MEM(8, places_),		\
 					     AOP_STREAM_OPTS(.place = 8, .places = (places_), \
-							     .flags = variant->flags | (flags_)))); \
+							     .flags = variant->flags |	\
+								      (flags_))));	\
 		ASSERT_EQ(0, aop_sender_init(&self->tx, self->s, 0));			\
 		ASSERT_EQ(0, aop_receiver_init(&self->rx, self->s, 0));			\
 	} while (0)
