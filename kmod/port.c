@@ -481,8 +481,9 @@ void aop_port_untake_locked(struct aop_run *run, struct aop_client *client, stru
 	if (closed || aop_is_final(op)) {
 		client_put_locked(client);
 	} else {
-		if (list_empty(&client->calls))
-			put_in_turn(client);
+		/* All to the front, where they were. */
+		list_move(&client->user->node, &port->users);
+		list_move(&client->node, &client->user->clients);
 		list_add(&call->node, &client->calls);
 		call->client = client;
 		port->queued++;

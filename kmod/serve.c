@@ -152,8 +152,11 @@ static int tell(struct serving *sv, struct taken *t)
 	u64 deadline = aop_deadline_of(call->op);
 	int fd = -1;
 
-	if (get_user(t->data, &user->data) || get_user(t->mask, &user->mask))
+	if (!user_read_access_begin(user, sizeof(*user)))
 		return -EFAULT;
+	unsafe_get_user(t->data, &user->data, unreadable);
+	unsafe_get_user(t->mask, &user->mask, unreadable);
+	user_read_access_end();
 	if (t->mask & ~AOP_EV_ALL)
 		return -EINVAL;
 	if (call->len && aop_put_bytes(u64_to_user_ptr(sv->s.buffer) + sv->at, call->message,
@@ -183,6 +186,9 @@ static int tell(struct serving *sv, struct taken *t)
 	user_write_access_end();
 	sv->at = ALIGN(sv->at + call->len, 8);
 	return 0;
+unreadable:
+	user_read_access_end();
+	return -EFAULT;
 fault:
 	user_write_access_end();
 close:
@@ -413,7 +419,7 @@ static int check(const struct aop_ioc_serve *s)
  * Return: 0; -ETIME when the deadline came first; -ESHUTDOWN when the port has ended;
  * -ERESTARTSYS; -EINVAL, -E2BIG, -EFAULT for the struct and its arrays; -EBADF, -ESTALE,
  * -EPERM for the port, and then nothing was answered; -EMSGSIZE when the next request
- * does not fit; -EMFILE, -ENFILE for its descriptor; -ENOSPC, -EDQUOT, -ENOMEM; -EIO when
+ * does not fit; -EMFILE for its descriptor; -ENOSPC, -EDQUOT, -ENOMEM; -EIO when
  * the process has ended.
  */
 long aop_ioctl_serve(struct aop_ctx *ctx, void __user *arg)

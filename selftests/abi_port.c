@@ -57,6 +57,37 @@ static long long made(struct abi_ctx *c, uint64_t port)
 	EXPECT_EQ(handles, abi_handles(&self->c));				\
 } while (0)
 
+/*
+ * Where it is told how many were answered cannot be written, but all else: nothing is
+ * answered, since it would be again when the call is repeated.
+ */
+TEST_F(wrong, answered_cannot_be_written)
+{
+	uint64_t h = port_call(&self->c, self->port, NULL, 0, 0);
+	char *room = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			  -1, 0);
+	struct aop_ioc_serve *s = (void *)(room + PAGE - offsetof(struct aop_ioc_serve, port));
+	struct aop_answer_entry a = { .what = AOP_SIGNAL_DONE, .value = 3, .ret = -1 };
+	static struct port_taken t;
+
+	ASSERT_TRUE(room != MAP_FAILED);
+	ASSERT_EQ(1, port_take(&self->c, self->port, &t, 1, 0));
+	a.handle = t.e[0].handle;
+	*s = (struct aop_ioc_serve){
+		.size = sizeof(*s), .answers = abi_u64(&a), .answer_size = sizeof(a),
+		.nr_answers = 1,
+	};
+	ASSERT_EQ(0, mprotect(room, PAGE, PROT_READ));
+	EXPECT_EQ(-EFAULT, abi_ioctl(self->c.fd, AOP_IOC_SERVE, s));
+	EXPECT_EQ(AOP_RUNNING, abi_state(&self->c, h));
+	EXPECT_EQ(-1, a.ret);
+	ASSERT_EQ(0, mprotect(room, PAGE, PROT_READ | PROT_WRITE));
+	EXPECT_EQ(0, abi_ioctl(self->c.fd, AOP_IOC_SERVE, s));
+	EXPECT_EQ(1, s->answered);
+	EXPECT_EQ(AOP_DONE, abi_state(&self->c, h));
+	munmap(room, 2 * PAGE);
+}
+
 TEST_F(wrong, port)
 {
 	struct aop_ioc_port good = { .size = sizeof(good), .backlog = 1 };

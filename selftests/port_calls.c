@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What else can be done with calls and ports: read messages later, pass descriptors,
- * delegate, be told of room, poll, find by name, be listed.
+ * delegate, be told of room, poll, be listed.
  */
 #include <aop/monitor.h>
 #include <sys/resource.h>
@@ -291,6 +291,44 @@ TEST_F(calls, K8_descriptors_exhausted)
 	close(self->t.e[1].fd);
 	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &old));
 	close(fd);
+}
+
+/*
+ * S1: what cannot be delivered goes back to where it was, not only among the calls of
+ * its handle, but in the turns of handles and of users as well.
+ */
+TEST_F(calls, S1_put_back_in_order)
+{
+	uint64_t other = share(&self->s, self->port, &self->c, AOP_MAY_CALL, 0), their, id[7];
+	static const int fails_at[] = { 2, 0, 1, 3 };
+	unsigned int i, at = 0;
+	struct abi_ctx v;
+
+	ASSERT_EQ(0, seteuid(1000));
+	ASSERT_EQ(0, abi_open(&v, 64));
+	ASSERT_EQ(0, seteuid(0));
+	their = share(&self->s, self->port, &v, AOP_MAY_CALL, 0);
+	id[0] = abi_id(&self->c, port_call(&self->c, self->call, NULL, 0, 0));
+	id[4] = abi_id(&self->c, port_call(&self->c, self->call, NULL, 0, 0));
+	id[6] = abi_id(&self->c, port_call(&self->c, self->call, NULL, 0, 0));
+	id[2] = abi_id(&self->c, port_call(&self->c, other, NULL, 0, 0));
+	id[1] = abi_id(&v, port_call(&v, their, NULL, 0, 0));
+	id[3] = abi_id(&v, port_call(&v, their, NULL, 0, 0));
+	id[5] = abi_id(&v, port_call(&v, their, NULL, 0, 0));
+	for (i = 0; i < ARRAY_SIZE(fails_at); i++) {
+		int k, bad = fails_at[i], got;
+
+		self->t.e[bad].mask = ~0U;
+		got = port_take(&self->s, self->port, &self->t, 7, 0);
+		self->t.e[bad].mask = 0;
+		ASSERT_EQ(bad ?: -EINVAL, got) TH_LOG("%u", i);
+		for (k = 0; k < got; k++)
+			EXPECT_EQ(id[at++], self->t.e[k].id) TH_LOG("%u, call %u", i, at - 1);
+		EXPECT_EQ(7 - at, self->t.left);
+	}
+	EXPECT_EQ(1, port_take(&self->s, self->port, &self->t, 7, 0));
+	EXPECT_EQ(id[6], self->t.e[0].id);
+	abi_close(&v);
 }
 
 /* The server's ring: once as the backlog becomes non-empty; its progress counts calls. */

@@ -150,7 +150,7 @@ TEST_F(name, K7_K8_others)
 		EXPECT_EQ(-EACCES, name(&c, &n, AOP_NAME_FIND, "mine", 0, 0));
 		EXPECT_EQ(0, name(&c, &n, AOP_NAME_FIND, "all", 0, 0));
 		EXPECT_EQ(-EPERM, name(&c, &n, AOP_NAME_RELEASE, "all", 0, 0));
-		for (i = 0; !ret; i++) {
+		for (i = 0; !ret && i < 1000; i++) {
 			snprintf(text, sizeof(text), "squat %d", i);
 			ret = name(&c, &n, AOP_NAME_RESERVE, text, 0, 0);
 		}
