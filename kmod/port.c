@@ -107,6 +107,7 @@ static struct aop_client *client_create(struct aop_link *link)
 	INIT_LIST_HEAD(&client->node);
 	INIT_LIST_HEAD(&client->calls);
 	INIT_LIST_HEAD(&client->wanting);
+	init_waitqueue_head(&client->room);
 	client->link = link;
 	client->ref = 1;
 	spin_lock_irq(&port->lock);
@@ -172,6 +173,9 @@ void aop_client_detach_locked(struct aop_link *link)
 	spin_lock(&port->lock);
 	client->link = NULL;
 	list_del_init(&client->wanting);
+	/* Who sleeps there has looked under our lock, as in tell(). */
+	if (waitqueue_active(&client->room))
+		wake_up_all(&client->room);
 	client_put_locked(client);
 	spin_unlock(&port->lock);
 }
@@ -193,19 +197,25 @@ static void places(struct aop_client *client, int nr)
 	client->port->nr += nr;
 }
 
+/* It may try again. */
+static void tell(struct aop_client *client)
+{
+	list_del_init(&client->wanting);
+	/* No barrier: who sleeps has looked under our lock, on the queue before that. */
+	if (waitqueue_active(&client->room))
+		wake_up_all(&client->room);
+	/* Pinned by the port's lock, which its end takes to leave the list. */
+	if (READ_ONCE(client->link->mask) & AOP_EV_ROOM)
+		aop_ring_push(client->link->ctx, &client->link, 1);
+}
+
 /* Returns whether there are more. */
 static bool tell_some(struct aop_port *port)
 {
-	struct aop_client *client;
 	unsigned int nr = 0;
 
-	while (nr++ < TELL_MAX && !list_empty(&port->wanting)) {
-		client = list_first_entry(&port->wanting, struct aop_client, wanting);
-		list_del_init(&client->wanting);
-		/* Pinned by the port's lock, which its end takes to leave the list. */
-		if (READ_ONCE(client->link->mask) & AOP_EV_ROOM)
-			aop_ring_push(client->link->ctx, &client->link, 1);
-	}
+	while (nr++ < TELL_MAX && !list_empty(&port->wanting))
+		tell(list_first_entry(&port->wanting, struct aop_client, wanting));
 	return !list_empty(&port->wanting);
 }
 
@@ -218,16 +228,38 @@ static void kick(struct aop_port *port)
 		refcount_dec(&port->op->ref);
 }
 
+/*
+ * Others may take each place that comes free, so that there are never many.  Who has half
+ * of what it could have is told just the same; one is looked at for each place.
+ */
+static void tell_one(struct aop_port *port)
+{
+	struct aop_client *client;
+
+	client = list_first_entry_or_null(&port->wanting, struct aop_client, wanting);
+	if (!client)
+		return;
+	if (!has_room(client) || client->nr * 2 > port->backlog - port->nr) {
+		list_move_tail(&client->wanting, &port->wanting);
+		return;
+	}
+	tell(client);
+}
+
 /* Places were freed: when half of them are, whoever found none may try again. */
 static void freed(struct aop_port *port)
 {
 	if (port->nr > port->backlog / 2)
-		return;
-	/* No barrier: who sleeps has looked under our lock, on the queue before that. */
-	if (waitqueue_active(&port->room))
-		wake_up_all(&port->room);
-	if (!list_empty(&port->wanting) && tell_some(port))
+		tell_one(port);
+	else if (!list_empty(&port->wanting) && tell_some(port))
 		kick(port);
+}
+
+/* There is no room: it is to be told. */
+static void want(struct aop_client *client)
+{
+	if (list_empty(&client->wanting))
+		list_add_tail(&client->wanting, &client->port->wanting);
 }
 
 /**
@@ -247,8 +279,7 @@ int aop_port_reserve(struct aop_client *client)
 	if (port->closed || has_room(client)) {
 		places(client, 1);
 	} else {
-		if (list_empty(&client->wanting))
-			list_add_tail(&client->wanting, &port->wanting);
+		want(client);
 		ret = -EAGAIN;
 	}
 	spin_unlock_irq(&port->lock);
@@ -275,7 +306,11 @@ static bool ready_to_try(struct aop_client *client)
 	bool ret;
 
 	spin_lock_irq(&port->lock);
-	ret = port->closed || has_room(client);
+	/* Without its handle it is to find that out. */
+	ret = port->closed || !client->link || has_room(client);
+	if (!ret)
+		/* Woken, but another was faster. */
+		want(client);
 	spin_unlock_irq(&port->lock);
 	return ret;
 }
@@ -319,13 +354,12 @@ void aop_client_release(struct aop_client *client)
  */
 int aop_port_wait_room(struct aop_ctx *ctx, struct aop_client *client, u64 deadline)
 {
-	struct aop_port *port = client->port;
 	DEFINE_WAIT(wait);
 	int ret;
 
 	for (;;) {
-		/* Pairs with waitqueue_active() in freed(), by the port's lock. */
-		prepare_to_wait(&port->room, &wait, TASK_INTERRUPTIBLE | TASK_FREEZABLE);
+		/* Pairs with waitqueue_active() in tell(), by the port's lock. */
+		prepare_to_wait(&client->room, &wait, TASK_INTERRUPTIBLE | TASK_FREEZABLE);
 		ret = 0;
 		if (ready_to_try(client))
 			break;
@@ -333,7 +367,7 @@ int aop_port_wait_room(struct aop_ctx *ctx, struct aop_client *client, u64 deadl
 		if (ret)
 			break;
 	}
-	finish_wait(&port->room, &wait);
+	finish_wait(&client->room, &wait);
 	return ret;
 }
 
@@ -657,10 +691,8 @@ static void port_work(struct work_struct *work)
 		spin_unlock_irq(&port->lock);
 		cond_resched();
 	} while (more);
-	if (closed) {
+	if (closed)
 		wake_up_all(&port->servers);
-		wake_up_all(&port->room);
-	}
 	aop_put(port->op);
 }
 
@@ -780,7 +812,6 @@ static int make(struct aop_ctx *ctx, struct aop_ioc_port *p, struct aop_ioc_port
 		INIT_HLIST_HEAD(&port->known[i]);
 	INIT_LIST_HEAD(&port->wanting);
 	init_waitqueue_head(&port->servers);
-	init_waitqueue_head(&port->room);
 	INIT_WORK(&port->work, port_work);
 	trace_aop_create(op);
 	/* Nothing but the deadline can have an effect from here on. */

@@ -36,7 +36,6 @@ struct aop_port_user;
  * @known: all users that call, by uid
  * @wanting: clients to be told of room
  * @servers: who sleeps for a call
- * @room: who sleeps for room
  * @work: ends calls, tells of room; holds a reference while it is queued
  */
 struct aop_port {
@@ -56,7 +55,6 @@ struct aop_port {
 	struct hlist_head known[AOP_PORT_HASH];
 	struct list_head wanting;
 	wait_queue_head_t servers;
-	wait_queue_head_t room;
 	struct work_struct work;
 };
 
@@ -66,7 +64,8 @@ struct aop_port {
  * @user: whose handle
  * @node: on @user->clients while it has calls queued
  * @calls: queued, oldest first
- * @wanting: on @port->wanting
+ * @wanting: on @port->wanting: it found no room; who sleeps for it is there too
+ * @room: who sleeps for room
  * @link: the handle, or NULL when that has lost AOP_MAY_CALL
  * @nr: places that its calls take
  * @ref: of the handle, each call queued, and who sleeps for room
@@ -79,6 +78,7 @@ struct aop_client {
 	struct list_head node;
 	struct list_head calls;
 	struct list_head wanting;
+	wait_queue_head_t room;
 	struct aop_link *link;
 	u32 nr;
 	u32 ref;
