@@ -510,9 +510,8 @@ static int receive_offer(int sock, struct offer *offer, int *fds)
 		.msg_controllen = CMSG_LEN(NR_FDS * sizeof(int)),
 	};
 	struct cmsghdr *c;
-	size_t nr = 0, i;
+	size_t nr = 0;
 	ssize_t n;
-	int more;
 
 	do
 		n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
@@ -522,12 +521,7 @@ static int receive_offer(int sock, struct offer *offer, int *fds)
 	c = CMSG_FIRSTHDR(&msg);
 	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
 		nr = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		memcpy(fds, CMSG_DATA(c), (nr < NR_FDS ? nr : NR_FDS) * sizeof(int));
-		/* One more has room where the control message is padded. */
-		for (i = NR_FDS; i < nr; i++) {
-			memcpy(&more, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-			close(more);
-		}
+		memcpy(fds, CMSG_DATA(c), nr * sizeof(int));
 	}
 	if (msg.msg_flags & MSG_CTRUNC)
 		return -EMFILE;
