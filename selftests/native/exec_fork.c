@@ -148,10 +148,14 @@ TEST_F(fork, child_is_told)
 		if (!pid) {
 			alarm(20);
 			ret = told(self, &op, &w);
-#ifdef __SANITIZE_THREAD__
-			_exit(ret);	/* ThreadSanitizer lets it start no threads */
+			/*
+			 * ThreadSanitizer lets a child that was forked among threads start none.
+			 * In AddressSanitizer and valgrind one such child in some thousands hung:
+			 * their own locks are not made ready for fork().
+			 */
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+			_exit(ret);
 #endif
-			/* Threads of a child that was forked among threads hang in valgrind. */
 			_exit(ret || loop_under_valgrind() ? ret : own(variant->flags));
 		}
 		ASSERT_EQ(0, lib_reap(pid));
