@@ -235,6 +235,10 @@ static void group_asked(struct aop_watch *w, const struct aop_status *st)
 	struct group *g = w->data;
 
 	group_lock(g);
+	if (!g->attached) {		/* another thread was the last one, and ends it */
+		group_unlock(g);
+		return;
+	}
 	g->attached++;
 	if (st->flags & AOP_F_ASKED) {
 		ask_members(g);

@@ -169,7 +169,7 @@ TEST_F(port, S9_dropped_unused)
 	EXPECT_EQ(0, aop_let_go(self->r[0].owner));
 	EXPECT_EQ(-EOWNERDEAD, aop_join(&self->c[0].op));
 	aop_call_with(&self->port, &self->c[1], "x", 2, self->reply[1], 16,
-		      AOP_CALL_OPTS(.deadline = AOP_MS(1)));
+		      AOP_CALL_OPTS(.deadline = AOP_MS(200)));
 	ASSERT_EQ(1, aop_try_take_call(&self->port, &self->r[1]));
 	EXPECT_EQ(-ETIMEDOUT, aop_get(&self->c[1].op, AOP_FOREVER));
 	EXPECT_EQ(-ETIMEDOUT, aop_asked(self->r[1].owner));

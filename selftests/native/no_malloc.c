@@ -5,6 +5,7 @@
  * callbacks of a loop that has done each before.
  */
 #include "any.h"
+#include "loop.h"
 
 static _Atomic long allocated;
 
@@ -194,6 +195,9 @@ TEST(O4_nor_by_a_loop)
 	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv));
 	ASSERT_EQ(0, aop_pool_open(&pool, NULL));
 	for (i = 0; i < 3; i++) {
+		/* Valgrind lets no other thread run while one sleeps in io_uring_enter(). */
+		if (engines[i] == AOP_URING && loop_under_valgrind())
+			continue;
 		o.flags = engines[i];
 		o.pool = pool;
 		ret = aop_loop_open(&l, &o);
