@@ -92,6 +92,8 @@ TEST_F(uring, K9_while_a_ring_has_it_as_a_fixed_file)
 	EXPECT_EQ(AOP_FAILED, st.state);
 	EXPECT_EQ(-EOWNERDEAD, st.result);
 	EXPECT_EQ(AOP_F_SYSTEM | AOP_F_OVER, st.flags & (AOP_F_SYSTEM | AOP_F_OVER));
+	/* Who waits for the op may be told before the ring is. */
+	EXPECT_EQ(1, poll(&(struct pollfd){ .fd = self->c.fd, .events = POLLIN }, 1, -1));
 	EXPECT_TRUE(reap_only(&self->c, w));
 	EXPECT_EQ(128 + SIGKILL, reap_child(pid));
 	/* The ring did have it all the time. */
