@@ -95,6 +95,84 @@ static int check_entry(const struct aop_call_entry *e, const struct aop_port *po
 	return e->len > port->message || e->room > AOP_MAX_MESSAGE ? -EMSGSIZE : 0;
 }
 
+/* ---- the op ------------------------------------------------------------ */
+
+/**
+ * aop_call_find() - a call by its handle
+ * @ctx: of the calling process, its table locked
+ * @handle: from user space
+ * @right: that is needed
+ * @link: out: the handle
+ * @call: out: pinned by that
+ *
+ * Return: 0; -EBADF, -ESTALE; -EPERM; -EINVAL for what is no call.
+ */
+int aop_call_find(struct aop_ctx *ctx, u64 handle, u8 right, struct aop_link **link,
+		  struct aop_call **call)
+{
+	int ret = aop_link_get_for(ctx, handle, right, link);
+
+	if (ret)
+		return ret;
+	*call = aop_call_of((*link)->op);
+	return *call ? 0 : -EINVAL;
+}
+
+/**
+ * aop_call_free() - what goes with the op of a call, but its memory
+ * @call: not queued; no home lock is held
+ *
+ * Context: any.
+ */
+void aop_call_free(struct aop_call *call)
+{
+	if (call->file)
+		fput(call->file);
+	if (call->port)
+		aop_put(call->port->op);
+}
+
+/**
+ * aop_call_keep_locked() - keep a call for the next one of its home
+ * @run: holds the home lock
+ * @op: without references; with an extra
+ *
+ * Return: false when it is none, of another size than most, or there is no more room.
+ */
+bool aop_call_keep_locked(struct aop_run *run, struct aop *op)
+{
+	struct aop_call *call = op->extra->call;
+	struct aop_home *home = op->home;
+
+	if (!call || !home->spare_calls_room || call->size != AOP_CALL_ROOM || call->file ||
+	    op->extra->deadline)
+		return false;
+	trace_aop_release(op);
+	aop_unregister_locked(op);
+	this_cpu_dec(aop_op_counts);
+	aop_put_locked(run, call->port->op);
+	call->port = NULL;
+	op->dead = home->spare_calls;
+	home->spare_calls = op;
+	home->spare_calls_room--;
+	return true;
+}
+
+/* A call that was kept: an op with memory for a call, or NULL. */
+static struct aop *reuse_locked(struct aop_home *home)
+{
+	struct aop *op = home->spare_calls;
+
+	if (!op)
+		return NULL;
+	home->spare_calls = op->dead;
+	home->spare_calls_room++;
+	INIT_HLIST_HEAD(&op->links);
+	this_cpu_inc(aop_op_counts);
+	refcount_set(&op->ref, 1);
+	return op;
+}
+
 /*
  * An op with memory for a call, which is not one yet.  Most often that of a call that
  * has ended.
@@ -109,7 +187,7 @@ static struct aop *alloc(struct calling *cl, u32 size)
 	if (size <= AOP_CALL_ROOM) {
 		size = AOP_CALL_ROOM;
 		aop_run_lock(&cl->run, home);
-		op = aop_call_reuse_locked(home);
+		op = reuse_locked(home);
 		aop_run_unlock(&cl->run);
 		if (op)
 			return op;
@@ -257,6 +335,7 @@ static int call_one(struct calling *cl, u32 i, struct aop_client **wait)
 static int again(struct calling *cl, u32 i)
 {
 	struct aop_call_entry __user *user = entry_at(cl, i);
+	struct aop_call *call;
 	struct aop_link *link;
 	u64 handle;
 	s32 ret;
@@ -267,15 +346,10 @@ static int again(struct calling *cl, u32 i)
 		cl->over++;
 		return 0;
 	}
-	link = aop_link_find(cl->ctx, handle);
-	if (IS_ERR(link))
-		return PTR_ERR(link);
-	if (!(link->rights & AOP_MAY_LOOK))
-		return -EPERM;
-	if (!aop_call_of(link->op))
-		return -EINVAL;
-	wait_for(cl, link->op, i);
-	return 0;
+	ret = aop_call_find(cl->ctx, handle, AOP_MAY_LOOK, &link, &call);
+	if (!ret)
+		wait_for(cl, link->op, i);
+	return ret;
 }
 
 /* Carries out what it can.  The table is locked. */

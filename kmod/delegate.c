@@ -9,19 +9,6 @@
 #include "link.h"
 #include "port.h"
 
-static int find_call(struct aop_ctx *ctx, u64 handle, u8 right, struct aop_link **link,
-		     struct aop_call **call)
-{
-	int ret = aop_link_get(ctx, handle, link);
-
-	if (ret)
-		return ret;
-	if (!((*link)->rights & right))
-		return -EPERM;
-	*call = aop_call_of((*link)->op);
-	return *call ? 0 : -EINVAL;
-}
-
 /* ---- delegate ---------------------------------------------------------- */
 
 static int delegate_one(struct aop_ctx *ctx, struct aop_run *run, const void *entry)
@@ -38,7 +25,7 @@ static int delegate_one(struct aop_ctx *ctx, struct aop_run *run, const void *en
 	if (e->pad)
 		return -EINVAL;
 	aop_run_unlock(run);
-	ret = find_call(ctx, e->handle, AOP_MAY_DRIVE, &link, &call);
+	ret = aop_call_find(ctx, e->handle, AOP_MAY_DRIVE, &link, &call);
 	if (!ret)
 		ret = aop_client_find(ctx, e->port, &client);
 	if (ret)
@@ -99,7 +86,7 @@ static int message_one(struct aop_ctx *ctx, struct aop_run *run, const void *ent
 	    (request && e->flags & AOP_MESSAGE_DETACH))
 		return -EINVAL;
 	aop_run_unlock(run);
-	ret = find_call(ctx, e->handle, request ? AOP_MAY_DRIVE : AOP_MAY_LOOK, &link, &call);
+	ret = aop_call_find(ctx, e->handle, request ? AOP_MAY_DRIVE : AOP_MAY_LOOK, &link, &call);
 	if (ret)
 		return ret;
 	op = call->op;

@@ -532,9 +532,12 @@ bool aop_call_orphaned_locked(struct aop_run *run, struct aop *op);
 void aop_port_started(struct aop_port *port);
 void aop_port_progress(struct aop_port *port, u64 *done, u64 *total);
 void aop_port_free(struct aop_port *port);
+
+/* ---- client.c, call.c: what has to do with ports -------------------------- */
+
+void aop_client_detach_locked(struct aop_link *link);
 void aop_call_free(struct aop_call *call);
 bool aop_call_keep_locked(struct aop_run *run, struct aop *op);
-void aop_client_detach_locked(struct aop_link *link);
 
 /* ---- owner.c, source.c: ops that drivers own ------------------------------ */
 
@@ -686,6 +689,25 @@ static __always_inline int aop_link_get(struct aop_ctx *ctx, u64 handle, struct 
 		return gen ? -ESTALE : -EBADF;
 	*found = link;
 	return 0;
+}
+
+/**
+ * aop_link_get_for() - aop_link_get() for who needs a right
+ * @ctx: whose table
+ * @handle: from user space
+ * @rights: one of these will do
+ * @found: the entry
+ *
+ * Return: as aop_link_get(); -EPERM.
+ */
+static __always_inline int aop_link_get_for(struct aop_ctx *ctx, u64 handle, u8 rights,
+					    struct aop_link **found)
+{
+	int ret = aop_link_get(ctx, handle, found);
+
+	if (unlikely(ret))
+		return ret;
+	return unlikely(!((*found)->rights & rights)) ? -EPERM : 0;
 }
 
 /**

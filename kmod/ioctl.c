@@ -10,7 +10,6 @@
 #include "batch.h"
 #include "compat.h"
 #include "link.h"
-#include "port.h"
 
 /* ---- features and setup ------------------------------------------------ */
 
@@ -85,14 +84,12 @@ static __always_inline int cancel_one(struct aop_ctx *ctx, struct aop_run *run, 
 {
 	const struct aop_cancel_entry *e = entry;
 	struct aop_link *link;
-	int ret = aop_link_get(ctx, e->handle, &link);
+	int ret = aop_link_get_for(ctx, e->handle, AOP_MAY_CANCEL, &link);
 
 	if (e->reason > 0)
 		return -EINVAL;
 	if (unlikely(ret))
 		return ret;
-	if (!(link->rights & AOP_MAY_CANCEL))
-		return -EPERM;
 	aop_run_lock(run, link->op->home);
 	return aop_cancel_locked(run, link->op, e->reason ?: -ECANCELED);
 }

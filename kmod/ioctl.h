@@ -115,5 +115,11 @@ long aop_ioctl_export(struct aop_ctx *ctx, void __user *arg);
 long aop_ioctl_query(struct aop_ctx *ctx, void __user *arg);
 long aop_ioctl_import(struct aop_ctx *ctx, void __user *arg);
 long aop_ioctl_eventfd(struct aop_ctx *ctx, void __user *arg);
+long aop_ioctl_port(struct aop_ctx *ctx, void __user *arg);
+long aop_ioctl_call(struct aop_ctx *ctx, void __user *arg);
+long aop_ioctl_serve(struct aop_ctx *ctx, void __user *arg);
+long aop_ioctl_message(struct aop_ctx *ctx, void __user *arg);
+long aop_ioctl_delegate(struct aop_ctx *ctx, void __user *arg);
+long aop_ioctl_name(struct aop_ctx *ctx, void __user *arg);
 
 #endif /* AOP_IOCTL_H */

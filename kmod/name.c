@@ -190,12 +190,10 @@ static int bind_name(struct aop_ctx *ctx, struct aop_ioc_name *in, const char *t
 {
 	struct port_name *n = *found;
 	struct aop_link *link;
-	int ret = aop_link_get(ctx, in->handle, &link);
+	int ret = aop_link_get_for(ctx, in->handle, AOP_MAY_DRIVE, &link);
 
 	if (ret)
 		return ret;
-	if (!(link->rights & AOP_MAY_DRIVE))
-		return -EPERM;
 	if (!aop_port_of(link->op))
 		return -EINVAL;
 	if (n && n->ctx != ctx)

@@ -5,12 +5,9 @@
  * A port is an op with a backlog.  A call is an op of its caller's, which the port
  * owns while it is queued, and then whoever takes it.
  *
- * Fairness.  Each handle that calls (a client) has a queue of its own.  Those of one
- * user take turns, and so do the users: whoever floods a port with calls delays the
- * next call of somebody else by one call.  Places are shared out as well: a client
- * may have fewer than there are free ones, so one alone gets half of the backlog and
- * there is always a place for another; and a user, with however many handles, seven
- * eighths.
+ * Users take turns, and so do the clients of each; client.c says who these are, and
+ * shares the places out.  Until it ends, the user who made a port pays for the whole
+ * backlog, as for so many handles: what is queued needs no handle of anybody's.
  *
  * A call leaves the backlog as it is taken, or as it ends: whoever ends it, under its
  * home lock, takes it out (aop_extra_ended_locked()).  When the port ends, a work item
@@ -18,358 +15,17 @@
  *
  * References.  A call has one on its port for as long as it lives; the backlog has
  * one on each call.  A port whose backlog is not empty therefore stays; but only its
- * owner keeps it from ending, and ending empties the backlog.  A client lives as long
- * as its handle and its queued calls.
+ * owner keeps it from ending, and ending empties the backlog.
  *
  * Locks: aop_port.lock, a spinlock, inside home locks, outside those of rings and of
  * the wait queues of ports.  Taken with interrupts off, since ops end in interrupts.
  */
-#include <linux/file.h>
-#include <linux/sched/signal.h>
 #include <linux/slab.h>
-#include <linux/uidgid.h>
 
 #include "change.h"
 #include "ioctl.h"
 #include "link.h"
 #include "port.h"
-#include "waiting.h"
-
-/**
- * struct aop_port_user - all clients of one user at one port
- * @known: on aop_port.known
- * @node: on aop_port.users while @clients is not empty
- * @clients: with calls queued, the next one to be served first
- * @user: who
- * @nr: places that the calls take
- * @ref: one of each client
- *
- * All under the lock of the port.
- */
-struct aop_port_user {
-	struct hlist_node known;
-	struct list_head node;
-	struct list_head clients;
-	struct aop_user *user;
-	u32 nr;
-	u32 ref;
-};
-
-#define USER_SHARE	7	/* times the free places */
-#define TELL_MAX	32	/* clients in one section of the lock */
-
-/* ---- clients ----------------------------------------------------------- */
-
-static struct aop_client **client_at(struct aop_link *link)
-{
-	struct aop_chunk *chunk = &link->ctx->chunks[link->index / AOP_CHUNK];
-
-	return chunk->clients ? &chunk->clients[link->index % AOP_CHUNK] : NULL;
-}
-
-static struct hlist_head *known_at(struct aop_port *port, const struct aop_user *user)
-{
-	return &port->known[__kuid_val(user->uid) % AOP_PORT_HASH];
-}
-
-static void client_put_locked(struct aop_client *client)
-{
-	struct aop_port_user *user = client->user;
-
-	if (--client->ref)
-		return;
-	kfree(client);
-	if (--user->ref)
-		return;
-	hlist_del(&user->known);
-	aop_user_put(user->user);
-	kfree(user);
-}
-
-static struct aop_client *client_create(struct aop_link *link)
-{
-	struct aop_port *port = aop_port_of(link->op);
-	struct aop_user *who = link->ctx->home->user;
-	struct aop_chunk *chunk = &link->ctx->chunks[link->index / AOP_CHUNK];
-	struct aop_port_user *user, *found = NULL;
-	struct aop_client *client;
-
-	if (!chunk->clients)
-		chunk->clients = kcalloc(AOP_CHUNK, sizeof(*chunk->clients), AOP_GFP);
-	client = kzalloc(sizeof(*client), AOP_GFP);
-	user = kzalloc(sizeof(*user), AOP_GFP);
-	if (!chunk->clients || !client || !user) {
-		kfree(client);
-		kfree(user);
-		return NULL;
-	}
-	client->port = port;
-	INIT_LIST_HEAD(&client->node);
-	INIT_LIST_HEAD(&client->calls);
-	INIT_LIST_HEAD(&client->wanting);
-	init_waitqueue_head(&client->room);
-	client->link = link;
-	client->ref = 1;
-	spin_lock_irq(&port->lock);
-	hlist_for_each_entry(found, known_at(port, who), known)
-		if (found->user == who)
-			break;
-	if (!found) {
-		found = user;
-		INIT_LIST_HEAD(&user->node);
-		INIT_LIST_HEAD(&user->clients);
-		user->user = aop_user_again(who);
-		hlist_add_head(&user->known, known_at(port, who));
-		user = NULL;
-	}
-	found->ref++;
-	client->user = found;
-	spin_unlock_irq(&port->lock);
-	kfree(user);
-	chunk->clients[link->index % AOP_CHUNK] = client;
-	return client;
-}
-
-/**
- * aop_client_find() - who calls, by the handle on the port
- * @ctx: of the calling process, its table locked
- * @handle: from user space
- * @client: out: pinned by the handle
- *
- * Context: may sleep.
- * Return: 0; -EBADF, -ESTALE; -EPERM without the right to call; -ENOMEM.
- */
-int aop_client_find(struct aop_ctx *ctx, u64 handle, struct aop_client **client)
-{
-	struct aop_client **at;
-	struct aop_link *link;
-	int ret = aop_link_get(ctx, handle, &link);
-
-	if (ret)
-		return ret;
-	if (!(link->rights & AOP_MAY_CALL))
-		return -EPERM;
-	at = client_at(link);
-	*client = at && *at ? *at : client_create(link);
-	return *client ? 0 : -ENOMEM;
-}
-
-/**
- * aop_client_detach_locked() - a handle has lost the right to call
- * @link: of a context whose table is locked; its home lock is held
- *
- * What it has called stays queued.
- */
-void aop_client_detach_locked(struct aop_link *link)
-{
-	struct aop_client **at = client_at(link), *client;
-	struct aop_port *port;
-
-	if (!at || !*at)
-		return;
-	client = *at;
-	*at = NULL;
-	port = client->port;
-	spin_lock(&port->lock);
-	client->link = NULL;
-	list_del_init(&client->wanting);
-	/* Who sleeps there has looked under our lock, as in tell(). */
-	if (waitqueue_active(&client->room))
-		wake_up_all(&client->room);
-	client_put_locked(client);
-	spin_unlock(&port->lock);
-}
-
-/* ---- places ------------------------------------------------------------ */
-
-static bool has_room(const struct aop_client *client)
-{
-	const struct aop_port *port = client->port;
-	u32 room = port->backlog > port->nr ? port->backlog - port->nr : 0;
-
-	return client->nr < room && client->user->nr < (u64)room * USER_SHARE;
-}
-
-static void places(struct aop_client *client, int nr)
-{
-	client->nr += nr;
-	client->user->nr += nr;
-	client->port->nr += nr;
-}
-
-/* It may try again. */
-static void tell(struct aop_client *client)
-{
-	list_del_init(&client->wanting);
-	/* No barrier: who sleeps has looked under our lock, on the queue before that. */
-	if (waitqueue_active(&client->room))
-		wake_up_all(&client->room);
-	/* Pinned by the port's lock, which its end takes to leave the list. */
-	if (READ_ONCE(client->link->mask) & AOP_EV_ROOM)
-		aop_ring_push(client->link->ctx, &client->link, 1);
-}
-
-/* Returns whether there are more. */
-static bool tell_some(struct aop_port *port)
-{
-	unsigned int nr = 0;
-
-	while (nr++ < TELL_MAX && !list_empty(&port->wanting))
-		tell(list_first_entry(&port->wanting, struct aop_client, wanting));
-	return !list_empty(&port->wanting);
-}
-
-static void kick(struct aop_port *port)
-{
-	/* The work item drops it. */
-	aop_get(port->op);
-	if (!queue_work(aop_wq, &port->work))
-		/* It is queued, with a reference: this is not the last one. */
-		refcount_dec(&port->op->ref);
-}
-
-/*
- * Others may take each place that comes free, so that there are never many.  Who has half
- * of what it could have is told just the same; one is looked at for each place.
- */
-static void tell_one(struct aop_port *port)
-{
-	struct aop_client *client;
-
-	client = list_first_entry_or_null(&port->wanting, struct aop_client, wanting);
-	if (!client)
-		return;
-	if (!has_room(client) || client->nr * 2 > port->backlog - port->nr) {
-		list_move_tail(&client->wanting, &port->wanting);
-		return;
-	}
-	tell(client);
-}
-
-/* Places were freed: when half of them are, whoever found none may try again. */
-static void freed(struct aop_port *port)
-{
-	if (port->nr > port->backlog / 2)
-		tell_one(port);
-	else if (!list_empty(&port->wanting) && tell_some(port))
-		kick(port);
-}
-
-/* There is no room: it is to be told. */
-static void want(struct aop_client *client)
-{
-	if (list_empty(&client->wanting))
-		list_add_tail(&client->wanting, &client->port->wanting);
-}
-
-/**
- * aop_port_reserve() - a place in the backlog
- * @client: who wants to call
- *
- * A port that has ended has places for all, in a backlog that takes no calls.
- *
- * Return: 0, to be given to aop_port_queue_locked() or aop_port_unreserve(); -EAGAIN.
- */
-int aop_port_reserve(struct aop_client *client)
-{
-	struct aop_port *port = client->port;
-	int ret = 0;
-
-	spin_lock_irq(&port->lock);
-	if (port->closed || has_room(client)) {
-		places(client, 1);
-	} else {
-		want(client);
-		ret = -EAGAIN;
-	}
-	spin_unlock_irq(&port->lock);
-	return ret;
-}
-
-/**
- * aop_port_unreserve() - undo aop_port_reserve()
- * @client: the same
- */
-void aop_port_unreserve(struct aop_client *client)
-{
-	struct aop_port *port = client->port;
-
-	spin_lock_irq(&port->lock);
-	places(client, -1);
-	freed(port);
-	spin_unlock_irq(&port->lock);
-}
-
-static bool ready_to_try(struct aop_client *client)
-{
-	struct aop_port *port = client->port;
-	bool ret;
-
-	spin_lock_irq(&port->lock);
-	/* Without its handle it is to find that out. */
-	ret = port->closed || !client->link || has_room(client);
-	if (!ret)
-		/* Woken, but another was faster. */
-		want(client);
-	spin_unlock_irq(&port->lock);
-	return ret;
-}
-
-/**
- * aop_client_hold() - keep a client and its port without the table mutex
- * @client: pinned by its handle
- */
-void aop_client_hold(struct aop_client *client)
-{
-	struct aop_port *port = client->port;
-
-	aop_get(port->op);
-	spin_lock_irq(&port->lock);
-	client->ref++;
-	spin_unlock_irq(&port->lock);
-}
-
-/**
- * aop_client_release() - undo aop_client_hold()
- * @client: not used afterwards; the table may be locked
- */
-void aop_client_release(struct aop_client *client)
-{
-	struct aop_port *port = client->port;
-
-	spin_lock_irq(&port->lock);
-	client_put_locked(client);
-	spin_unlock_irq(&port->lock);
-	aop_put(port->op);
-}
-
-/**
- * aop_port_wait_room() - sleep until it is worth trying again
- * @ctx: of the calling process, its table not locked
- * @client: held
- * @deadline: of user space
- *
- * Context: sleeps, interruptible and freezable.
- * Return: 0; -ETIME; -ERESTARTSYS.
- */
-int aop_port_wait_room(struct aop_ctx *ctx, struct aop_client *client, u64 deadline)
-{
-	DEFINE_WAIT(wait);
-	int ret;
-
-	for (;;) {
-		/* Pairs with waitqueue_active() in tell(), by the port's lock. */
-		prepare_to_wait(&client->room, &wait, TASK_INTERRUPTIBLE | TASK_FREEZABLE);
-		ret = 0;
-		if (ready_to_try(client))
-			break;
-		ret = deadline ? aop_nap(ctx, deadline) : -ETIME;
-		if (ret)
-			break;
-	}
-	finish_wait(&client->room, &wait);
-	return ret;
-}
 
 /* ---- the backlog ------------------------------------------------------- */
 
@@ -398,7 +54,7 @@ static void unqueue(struct aop_call *call)
 	list_del(&call->node);
 	call->client = NULL;
 	client->port->queued--;
-	places(client, -1);
+	aop_client_places_locked(client, -1);
 	if (list_empty(&client->calls))
 		leave_turn(client);
 }
@@ -432,8 +88,8 @@ bool aop_port_queue_locked(struct aop_run *run, struct aop_client *client, struc
 	spin_lock(&port->lock);
 	closed = port->closed;
 	if (closed || aop_is_final(op)) {
-		places(client, -1);
-		freed(port);
+		aop_client_places_locked(client, -1);
+		aop_port_freed_locked(port);
 	} else {
 		call->client = client;
 		client->ref++;
@@ -493,8 +149,8 @@ struct aop_call *aop_port_take(struct aop_port *port, u32 fits, struct aop_clien
  */
 void aop_port_took(struct aop_client *client)
 {
-	freed(client->port);
-	client_put_locked(client);
+	aop_port_freed_locked(client->port);
+	aop_client_put_locked(client);
 }
 
 /**
@@ -513,7 +169,7 @@ void aop_port_untake_locked(struct aop_run *run, struct aop_client *client, stru
 	port->taken--;
 	closed = port->closed;
 	if (closed || aop_is_final(op)) {
-		client_put_locked(client);
+		aop_client_put_locked(client);
 	} else {
 		/* All to the front, where they were. */
 		list_move(&client->user->node, &port->users);
@@ -521,7 +177,7 @@ void aop_port_untake_locked(struct aop_run *run, struct aop_client *client, stru
 		list_add(&call->node, &client->calls);
 		call->client = client;
 		port->queued++;
-		places(client, 1);
+		aop_client_places_locked(client, 1);
 	}
 	spin_unlock(&port->lock);
 	if (!closed && !aop_is_final(op))
@@ -557,7 +213,7 @@ void aop_port_ring(struct aop_run *run, struct aop_port *port, u32 nr, bool edge
 		wake_up_nr(&port->servers, nr);
 }
 
-/* ---- what the op says -------------------------------------------------- */
+/* ---- what the op says, and its end ------------------------------------- */
 
 /**
  * aop_port_progress() - calls taken of calls made
@@ -584,6 +240,19 @@ void aop_port_started(struct aop_port *port)
 	wake_up_all(&port->servers);
 }
 
+/**
+ * aop_port_kick_locked() - have the work item tell, and end, what is to be
+ * @port: its lock or the home lock of its op is held
+ */
+void aop_port_kick_locked(struct aop_port *port)
+{
+	/* The work item drops it. */
+	aop_get(port->op);
+	if (!queue_work(aop_wq, &port->work))
+		/* It is queued, with a reference: this is not the last one. */
+		refcount_dec(&port->op->ref);
+}
+
 static void port_ended(struct aop_port *port, u8 state, s64 result)
 {
 	spin_lock(&port->lock);
@@ -591,7 +260,8 @@ static void port_ended(struct aop_port *port, u8 state, s64 result)
 	port->state = state == AOP_DONE ? AOP_FAILED : state;
 	port->result = state == AOP_DONE ? -ESHUTDOWN : result;
 	spin_unlock(&port->lock);
-	kick(port);
+	aop_user_uncharge(port->op->home->user, port->backlog);
+	aop_port_kick_locked(port);
 }
 
 static void call_ended(struct aop_run *run, struct aop_call *call)
@@ -603,8 +273,8 @@ static void call_ended(struct aop_run *run, struct aop_call *call)
 	client = call->client;
 	if (client) {
 		unqueue(call);
-		freed(port);
-		client_put_locked(client);
+		aop_port_freed_locked(port);
+		aop_client_put_locked(client);
 	}
 	spin_unlock(&port->lock);
 	if (!client)
@@ -687,7 +357,7 @@ static void port_work(struct work_struct *work)
 	do {
 		spin_lock_irq(&port->lock);
 		closed = port->closed;
-		more = (closed || port->nr <= port->backlog / 2) && tell_some(port);
+		more = (closed || port->nr <= port->backlog / 2) && aop_port_tell_locked(port);
 		spin_unlock_irq(&port->lock);
 		cond_resched();
 	} while (more);
@@ -705,66 +375,6 @@ void aop_port_free(struct aop_port *port)
 	kfree(port);
 }
 
-/**
- * aop_call_free() - what goes with the op of a call, but its memory
- * @call: not queued; no home lock is held
- *
- * Context: any.
- */
-void aop_call_free(struct aop_call *call)
-{
-	if (call->file)
-		fput(call->file);
-	if (call->port)
-		aop_put(call->port->op);
-}
-
-/**
- * aop_call_keep_locked() - keep a call for the next one of its home
- * @run: holds the home lock
- * @op: without references; with an extra
- *
- * Return: false when it is none, of another size than most, or there is no more room.
- */
-bool aop_call_keep_locked(struct aop_run *run, struct aop *op)
-{
-	struct aop_call *call = op->extra->call;
-	struct aop_home *home = op->home;
-
-	if (!call || !home->spare_calls_room || call->size != AOP_CALL_ROOM || call->file ||
-	    op->extra->deadline)
-		return false;
-	trace_aop_release(op);
-	aop_unregister_locked(op);
-	this_cpu_dec(aop_op_counts);
-	aop_put_locked(run, call->port->op);
-	call->port = NULL;
-	op->dead = home->spare_calls;
-	home->spare_calls = op;
-	home->spare_calls_room--;
-	return true;
-}
-
-/**
- * aop_call_reuse_locked() - a call that was kept
- * @home: its lock is held
- *
- * Return: an op with memory for a call, or NULL.
- */
-struct aop *aop_call_reuse_locked(struct aop_home *home)
-{
-	struct aop *op = home->spare_calls;
-
-	if (!op)
-		return NULL;
-	home->spare_calls = op->dead;
-	home->spare_calls_room++;
-	INIT_HLIST_HEAD(&op->links);
-	this_cpu_inc(aop_op_counts);
-	refcount_set(&op->ref, 1);
-	return op;
-}
-
 /* ---- the call ---------------------------------------------------------- */
 
 static int make(struct aop_ctx *ctx, struct aop_ioc_port *p, struct aop_ioc_port __user *out)
@@ -775,7 +385,8 @@ static int make(struct aop_ctx *ctx, struct aop_ioc_port *p, struct aop_ioc_port
 	struct aop_link *link;
 	struct aop *op;
 	long len = 0;
-	int i, ret;
+	u32 i, paid;
+	int ret;
 
 	if (p->label) {
 		len = strncpy_from_user(label, u64_to_user_ptr(p->label), sizeof(label));
@@ -818,10 +429,14 @@ static int make(struct aop_ctx *ctx, struct aop_ioc_port *p, struct aop_ioc_port
 	ret = -EFAULT;
 	if (put_user(p->handle, &out->handle) || put_user(p->id, &out->id))
 		goto put_op;
-	if (p->deadline && p->deadline != AOP_FOREVER_NS) {
+	/* Until it ends. */
+	paid = aop_user_charge(op->home->user, p->backlog);
+	ret = paid < p->backlog ? -EDQUOT : 0;
+	if (!ret && p->deadline && p->deadline != AOP_FOREVER_NS)
 		ret = aop_deadline_start(op, aop_host_ns(ctx, p->deadline));
-		if (ret)
-			goto put_op;
+	if (ret) {
+		aop_user_uncharge(op->home->user, paid);
+		goto put_op;
 	}
 	aop_run_begin(&run);
 	aop_run_lock(&run, op->home);

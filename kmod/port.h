@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Ports: ops with a backlog of calls.  port.c owns the backlog; call.c, serve.c,
- * delegate.c and name.c are the calls of user space.
+ * Ports: ops with a backlog of calls.  port.c owns the backlog, client.c who calls;
+ * call.c, serve.c, delegate.c and name.c are the calls of user space.
  */
 #ifndef AOP_PORT_H
 #define AOP_PORT_H
@@ -13,8 +13,6 @@
 #include <linux/workqueue.h>
 
 #include "internal.h"
-
-struct aop_port_user;
 
 #define AOP_PORT_HASH	16
 
@@ -56,6 +54,26 @@ struct aop_port {
 	struct list_head wanting;
 	wait_queue_head_t servers;
 	struct work_struct work;
+};
+
+/**
+ * struct aop_port_user - all clients of one user at one port
+ * @known: on aop_port.known
+ * @node: on aop_port.users while @clients is not empty
+ * @clients: with calls queued, the next one to be served first
+ * @user: who
+ * @nr: places that the calls take
+ * @ref: one of each client
+ *
+ * All under the lock of the port.
+ */
+struct aop_port_user {
+	struct hlist_node known;
+	struct list_head node;
+	struct list_head clients;
+	struct aop_user *user;
+	u32 nr;
+	u32 ref;
 };
 
 /**
@@ -131,30 +149,31 @@ static inline void *aop_call_reply(struct aop_call *call)
 	return (void *)call->message + ALIGN(call->len, sizeof(u64));
 }
 
-/* ---- port.c ------------------------------------------------------------ */
+/* ---- client.c ---------------------------------------------------------- */
 
-struct aop_client *aop_client_of(struct aop_link *link);
 int aop_client_find(struct aop_ctx *ctx, u64 handle, struct aop_client **client);
+void aop_client_put_locked(struct aop_client *client);
+void aop_client_hold(struct aop_client *client);
+void aop_client_release(struct aop_client *client);
+void aop_client_places_locked(struct aop_client *client, int nr);
 int aop_port_reserve(struct aop_client *client);
 void aop_port_unreserve(struct aop_client *client);
 int aop_port_wait_room(struct aop_ctx *ctx, struct aop_client *client, u64 deadline);
-void aop_client_hold(struct aop_client *client);
-void aop_client_release(struct aop_client *client);
+bool aop_port_tell_locked(struct aop_port *port);
+void aop_port_freed_locked(struct aop_port *port);
+
+/* ---- port.c ------------------------------------------------------------ */
+
+void aop_port_kick_locked(struct aop_port *port);
 bool aop_port_queue_locked(struct aop_run *run, struct aop_client *client, struct aop_call *call);
 struct aop_call *aop_port_take(struct aop_port *port, u32 fits, struct aop_client **client);
 void aop_port_took(struct aop_client *client);
 void aop_port_untake_locked(struct aop_run *run, struct aop_client *client, struct aop_call *call);
 void aop_port_ring(struct aop_run *run, struct aop_port *port, u32 nr, bool edge);
 
-struct aop *aop_call_reuse_locked(struct aop_home *home);
-
 /* ---- call.c ------------------------------------------------------------ */
 
-long aop_ioctl_port(struct aop_ctx *ctx, void __user *arg);
-long aop_ioctl_call(struct aop_ctx *ctx, void __user *arg);
-long aop_ioctl_serve(struct aop_ctx *ctx, void __user *arg);
-long aop_ioctl_message(struct aop_ctx *ctx, void __user *arg);
-long aop_ioctl_delegate(struct aop_ctx *ctx, void __user *arg);
-long aop_ioctl_name(struct aop_ctx *ctx, void __user *arg);
+int aop_call_find(struct aop_ctx *ctx, u64 handle, u8 right, struct aop_link **link,
+		  struct aop_call **call);
 
 #endif /* AOP_PORT_H */

@@ -33,14 +33,11 @@ static int put_reply(struct aop_ctx *ctx, struct aop_run *run, const struct aop_
 	u32 what = e->what & ~AOP_SIGNAL_DETACH;
 	struct aop_call *call;
 	struct aop_link *link;
-	int ret = aop_link_get(ctx, e->handle, &link);
+	int ret = aop_call_find(ctx, e->handle, AOP_MAY_DRIVE, &link, &call);
 
 	if (ret)
 		return ret;
-	if (!(link->rights & AOP_MAY_DRIVE))
-		return -EPERM;
-	call = aop_call_of(link->op);
-	if (!call || what < AOP_SIGNAL_DONE || what > AOP_SIGNAL_CANCELLED)
+	if (what < AOP_SIGNAL_DONE || what > AOP_SIGNAL_CANCELLED)
 		return -EINVAL;
 	if (e->len > call->room)
 		return -EMSGSIZE;
@@ -95,6 +92,7 @@ static noinline int answer_all(struct aop_ctx *ctx, struct aop_ioc_serve *s)
  * @ctx: of the calling process
  * @s: from user space, but for what changes
  * @at: where in the buffer the next request goes
+ * @back: calls that were taken and went back, while others may have seen none
  * @home: of the last caller that was told of; only compared, while a call of it is held
  * @uid: of that
  * @gid: of that
@@ -104,6 +102,7 @@ struct serving {
 	struct aop_ctx *ctx;
 	struct aop_ioc_serve s;
 	u32 at;
+	u32 back;
 	const struct aop_home *home;
 	u32 uid;
 	u32 gid;
@@ -121,12 +120,10 @@ struct taken {
 static int find_port(struct aop_ctx *ctx, u64 handle, struct aop_port **port)
 {
 	struct aop_link *link;
-	int ret = aop_link_get(ctx, handle, &link);
+	int ret = aop_link_get_for(ctx, handle, AOP_MAY_SERVE, &link);
 
 	if (ret)
 		return ret;
-	if (!(link->rights & AOP_MAY_SERVE))
-		return -EPERM;
 	*port = aop_port_of(link->op);
 	return 0;
 }
@@ -275,6 +272,7 @@ static noinline int take_some(struct serving *sv, struct aop_port *port)
 	for (i = nr; i-- > told; ) {
 		struct aop_call *call = taken[i].call;
 
+		sv->back++;
 		/* The newest first: the oldest is to be the first again. */
 		aop_run_lock(&run, call->op->home);
 		aop_port_untake_locked(&run, taken[i].client, call);
@@ -293,6 +291,16 @@ static noinline int take_some(struct serving *sv, struct aop_port *port)
 	return told ? told : why ?: err;
 }
 
+/* What went back is told of as if it had just come. */
+static noinline void ring_again(struct serving *sv, struct aop_port *port)
+{
+	struct aop_run run AOP_UNINIT;
+
+	aop_run_begin(&run);
+	aop_port_ring(&run, port, sv->back, true);
+	aop_run_end(&run);
+}
+
 /* All that there are and fit.  The table is locked. */
 static int take(struct serving *sv, struct aop_port *port)
 {
@@ -302,10 +310,13 @@ static int take(struct serving *sv, struct aop_port *port)
 		return -EIO;
 	sv->s.count = 0;
 	sv->at = 0;
+	sv->back = 0;
 	do {
 		ret = take_some(sv, port);
 		cond_resched();
 	} while (ret > 0 && sv->s.count < sv->s.nr);
+	if (sv->back)
+		ring_again(sv, port);
 	return sv->s.count ? 0 : ret;
 }
 

@@ -62,12 +62,10 @@ static int start(struct aop_run *run, struct aop_link *link, const struct aop_si
 static __always_inline int find_driver(struct aop_ctx *ctx, struct aop_run *run, u64 handle,
 				       struct aop_link **link)
 {
-	int ret = aop_link_get(ctx, handle, link);
+	int ret = aop_link_get_for(ctx, handle, AOP_MAY_DRIVE, link);
 
 	if (unlikely(ret))
 		return ret;
-	if (unlikely(!((*link)->rights & AOP_MAY_DRIVE)))
-		return -EPERM;
 	aop_run_lock(run, (*link)->op->home);
 	return 0;
 }

@@ -53,14 +53,12 @@ static __always_inline int find_op(struct aop_ctx *ctx, struct aop_wait_hook *h,
 				   const struct aop_wait_entry *e)
 {
 	struct aop_link *link;
-	int ret = aop_link_get(ctx, e->handle, &link);
+	int ret = aop_link_get_for(ctx, e->handle, AOP_SEES, &link);
 
 	if (unlikely(!e->mask || e->mask & ~AOP_EV_ALL || e->pad))
 		return -EINVAL;
 	if (unlikely(ret))
 		return ret;
-	if (unlikely(!(link->rights & AOP_SEES)))
-		return -EPERM;
 	aop_wait_hook_init(h, link->op, e->mask, e->seq);
 	return 0;
 }

@@ -603,7 +603,7 @@ struct aop_ioc_eventfd {
  * @deadline: as in struct aop_create_entry
  * @mask: as in struct aop_create_entry
  * @mode: who may attach by id: as in struct aop_create_entry, execute bits to call
- * @backlog: how many calls may be queued, 1 to AOP_MAX_BACKLOG
+ * @backlog: how many calls may be queued, 1 to AOP_MAX_BACKLOG; counts as so many handles
  * @message: bytes that a request may have, 0: AOP_MAX_MESSAGE
  * @state: AOP_PENDING: calls are queued, but not served before it is started;
  *	or AOP_RUNNING
