@@ -149,7 +149,7 @@ static int local_signal(struct op *op, uint32_t what, int64_t value, uint64_t to
 			if (ret != -EALREADY)
 				return ret;
 		}
-		if (op->flags & OP_ALARM && what != AOP_SIGNAL_PROGRESS)
+		if (op->flags & OP_ALARM && what != AOP_SIGNAL_PROGRESS && what != DO_ACCEPT)
 			op->alarm->disarm(op->alarm);
 	}
 	return change(op, what, value, total);

@@ -41,23 +41,38 @@ static void calls_remove(struct port *p, struct waiter *w)
 static void end_with_cause(struct waiter *w, const struct aop_status *st)
 {
 	struct aop_owner *o = aop_owner(&w->op);
-	int64_t error = st->result;
+	int64_t error = st->state == AOP_DONE ? -ESHUTDOWN : st->result;
 
+	call_streams_leave(to_call(w), error);
 	if (st->state == AOP_CANCELLED) {
 		aop_cancelled(o, error);
 		return;
 	}
-	if (st->state == AOP_DONE)
-		error = -ESHUTDOWN;
 	scope_of(owner_op(o))->signal(owner_op(o), DO_FAIL_BY_SYSTEM, error, 0);
+}
+
+/* A call that has ended; its streams end so. */
+static void let_go(struct waiter *w)
+{
+	struct aop_owner *o = aop_owner(&w->op);
+
+	call_streams_leave(to_call(w), aop_asked(o));
+	aop_let_go(o);
 }
 
 /* It was taken: false: it has ended before, and its caller has it back. */
 static bool accept_call(struct waiter *w)
 {
+	struct aop_owner *o = aop_owner(&w->op);
+
 	aop_unwatch(&w->asked);
 	/* -EINVAL: it was delegated, and runs. */
-	return aop_start(aop_owner(&w->op)) != -EALREADY;
+	if (likely(!has_streams(to_call(w))))
+		return aop_start(o) != -EALREADY;
+	if (scope_of(owner_op(o))->signal(owner_op(o), DO_ACCEPT, 0, 0) != -EALREADY)
+		return true;
+	let_go(w);
+	return false;
 }
 
 static void fill(struct aop_request *r, struct waiter *w)
@@ -68,6 +83,8 @@ static void fill(struct aop_request *r, struct waiter *w)
 	r->len = c->len;
 	r->room = c->room;
 	r->owner = aop_owner(&w->op);
+	r->replies = c->replies.stream ? &c->replies : NULL;
+	r->requests = c->requests.stream ? &c->requests : NULL;
 }
 
 /* Of no use after all: the next call is for it again. */
@@ -296,7 +313,7 @@ static void call_asked(struct aop_watch *watch, const struct aop_status *st)
 		calls_remove(p, w);
 	unlock(p);
 	if (mine)
-		aop_let_go(aop_owner(&w->op));
+		let_go(w);
 }
 
 /* Queue c; with an error nothing has happened but that nobody watches for its cancel. */
@@ -328,7 +345,7 @@ static int enqueue(struct port *p, struct waiter *w, bool wait)
 			cause = aop_status(&p->op);
 			end_with_cause(w, &cause);
 		} else if (late) {
-			aop_let_go(aop_owner(&w->op));
+			let_go(w);
 		}
 		return !final && full ? -EAGAIN : 0;
 	}
@@ -351,12 +368,20 @@ static int enqueue(struct port *p, struct waiter *w, bool wait)
  * does dropping it.  RUNNING it is the server's, who is asked.  A deadline ends it in any
  * case, but it is over only when the server has let go.  Calls are taken in their order.
  *
+ * Streams (@o->requests, @o->replies) are of the port's scope, and the caller's, who has
+ * made his ends of them: a sender of requests, a receiver of replies.  The server has the
+ * other ends, of AOP_DROP_ENDS.  However the call ends, they have been dropped when it is
+ * over, so nobody waits in vain: with an error, also if no server ever took it, the
+ * receiver is told that error.  Dropping the receiver tells the server -EPIPE.
+ *
  * May end the op of a taker, and so run its inline callbacks.  Does not block, allocates
  * nothing.  Any thread in local scope; not a signal handler.
  *
  * Return: the op of @call, never NULL.  Its result is the server's; FAILED, -EAGAIN: the
  * backlog is full (AOP_CALL_TRY); -EMSGSIZE: @len is more than the port takes; -EINVAL:
- * an option is wrong; by the system, -EOWNERDEAD: the server let go; or how the port ended.
+ * an option is wrong; -EXDEV: a stream is of another scope; as aop_sender_init() and
+ * aop_receiver_init() for one of @o; by the system, -EOWNERDEAD: the server let go; or how
+ * the port ended.
  */
 struct aop *aop_call_with(struct aop_port *port, struct aop_call *call, const void *msg,
 			  size_t len, void *reply, size_t room, const struct aop_call_opts *o)
@@ -381,6 +406,8 @@ struct aop *aop_call_with(struct aop_port *port, struct aop_call *call, const vo
 	c->reply = reply;
 	c->room = reply ? room : 0;
 	c->got = 0;
+	c->replies.stream = NULL;
+	c->requests.stream = NULL;
 	ret = aop_init_with(&c->w.op, p->where, &(const struct aop_opts){
 				.size = sizeof(struct aop_opts),
 				.flags = opts.flags & ~AOP_CALL_TRY,
@@ -388,9 +415,14 @@ struct aop *aop_call_with(struct aop_port *port, struct aop_call *call, const vo
 				.loop = opts.loop, .release = opts.release });
 	if (ret)
 		return &c->w.op;
-	ret = enqueue(p, &c->w, !(opts.flags & AOP_CALL_TRY));
-	if (unlikely(ret))
+	if (unlikely(opts.requests || opts.replies))
+		ret = call_streams_begin(c, p->where, &opts);
+	if (likely(!ret))
+		ret = enqueue(p, &c->w, !(opts.flags & AOP_CALL_TRY));
+	if (unlikely(ret)) {
+		call_streams_leave(c, ret);
 		aop_fail(aop_owner(&c->w.op), ret);
+	}
 	return &c->w.op;
 }
 
@@ -464,7 +496,8 @@ static int try_take(struct port *p, struct aop_request *r)
  * @r: memory of the caller's, uninitialised; out: the call
  *
  * The call is RUNNING, and its owner side is the caller's: aop_reply(), aop_delegate(), or
- * any call that ends @r->owner.  Letting go of it unanswered ends it -EOWNERDEAD.
+ * any call that ends @r->owner.  Letting go of it unanswered ends it -EOWNERDEAD.  If it
+ * has streams (@r->replies, @r->requests) only aop_reply() ends it.
  *
  * Runs callbacks that watch the call inline.  Never waits.  Any thread in local scope;
  * not a signal handler.
@@ -542,6 +575,9 @@ struct aop *aop_take_call(struct aop_port *port, struct aop_request *r)
  * @msg: the reply, copied; or NULL
  * @len: bytes of it
  *
+ * The call's streams are left first: who sends requests is told -EPIPE, and the replies
+ * end, with the error if @result is one; otherwise when clones of @r->replies are dropped.
+ *
  * Return: as aop_end(); -EMSGSIZE: the caller has not that much room; -EPERM: it has been
  * answered.
  */
@@ -560,6 +596,8 @@ int aop_reply(struct aop_request *r, int64_t result, const void *msg, size_t len
 		memcpy(c->reply, msg, len);
 	c->got = len;
 	r->owner = NULL;
+	if (unlikely(has_streams(c)) && (result >= -4095 || result == aop_asked(o)))
+		call_streams_leave(c, result);
 	ret = aop_end(o, result);
 	if (ret == -EINVAL) {
 		c->got = 0;

@@ -33,6 +33,8 @@ struct call {
 	const void *msg;
 	void *reply;
 	size_t len, room, got;
+	struct aop_sender replies;	/* the owner's side's; stream NULL: none */
+	struct aop_receiver requests;
 };
 
 struct name {
@@ -57,6 +59,16 @@ static inline bool in_process(const struct aop_ctx *where)
 {
 	return where == AOP_PRIVATE || where == AOP_LOCAL;
 }
+
+static inline bool has_streams(const struct call *c)
+{
+	return c->replies.stream || c->requests.stream;
+}
+
+/* With an error nothing has begun that call_streams_leave() would not leave. */
+int call_streams_begin(struct call *c, struct aop_ctx *where, const struct aop_call_opts *o);
+/* Before the owner's side is let go of; no lock is held. */
+void call_streams_leave(struct call *c, int64_t result);
 
 /* Make p one that failed before it began: error is returned. */
 int port_failed(struct port *p, int error);

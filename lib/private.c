@@ -96,7 +96,7 @@ static int private_signal(struct op *op, uint32_t what, int64_t value, uint64_t 
 		return -EPERM;
 	if (unlikely(op->flags & OP_DEADLINE) && !owner_looks_at_clock(op))
 		return -EALREADY;
-	ends = what >= AOP_SIGNAL_DONE ||
+	ends = (what >= AOP_SIGNAL_DONE && what != DO_ACCEPT) ||
 	       (what == AOP_SIGNAL_START && aop_is_final(to_aop(op)));
 	if (!ends)
 		return change(op, what, value, total);

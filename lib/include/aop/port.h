@@ -82,7 +82,7 @@ size_t aop_port_backlog(struct aop_port *p);	/* calls that are queued */
 struct aop_call {
 	struct aop op;
 	struct aop_watch asked;		/* the port's */
-	uint64_t priv[12];
+	uint64_t priv[22];
 };
 
 struct aop_call_opts {
@@ -90,6 +90,9 @@ struct aop_call_opts {
 	int64_t deadline;		/* aop_until() or relative; 0: none */
 	struct aop_loop *loop;		/* in process: whose clock ends it then */
 	void (*release)(struct aop *op);
+	/* In process: streams that go with it; the server has the other ends of them. */
+	struct aop_stream *requests;	/* the caller sends: many to one */
+	struct aop_stream *replies;	/* the caller receives: one to many */
 };
 
 #define AOP_CALL_TRY	0x100		/* full: FAILED, -EAGAIN; else wait for room */
@@ -117,6 +120,8 @@ struct aop_request {
 	const void *msg;
 	size_t len;
 	size_t room;			/* that the caller has for the reply */
+	struct aop_sender *replies;	/* the call's streams, or NULL; aop_reply() drops them */
+	struct aop_receiver *requests;
 };
 
 struct aop_caller { uint32_t uid, gid; int32_t pid; };
