@@ -24,8 +24,9 @@
  * is going to wait sets his bit in `word`, has a full barrier, and looks at the ring once
  * more; who has changed a slot has a full barrier, and looks at `word`: one of the two
  * sees the other.  The former's is barrier_heavy(), the latter's barrier_light(), or both
- * are fences where the kernel has none (WORD_FENCE).  Then serve() matches them, under the
- * lock, also for the one receiver or sender there is, who waits.
+ * are fences where the kernel has none (WORD_FENCE); selftests/model/sleeper.pml tries all
+ * orders of the two.  Then serve() matches them, under the lock, also for the one receiver or
+ * sender there is, who waits.
  *
  * In a broadcast each receiver has a head of its own, under the lock; a message is retired
  * when all have retired it (stream_cast.c).

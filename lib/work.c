@@ -17,7 +17,8 @@
  * w->next of posted work is NULL while it is not queued.  Who finds something else there
  * leaves it at that: what he wrote before is seen by the run to come, since either his
  * look comes before the loop's change to NULL, which then has seen his writes, or he sees
- * NULL.  The two full barriers (work_claim(), work_reset()) are partners.
+ * NULL.  The two full barriers (work_claim(), work_reset()) are partners, and
+ * selftests/model/post.pml tries all orders of the two sides, with and without them.
  */
 #include <errno.h>
 #include <sched.h>

@@ -388,7 +388,7 @@ static void *sends_single(void *arg)
 TEST(S1_sent_while_it_begins_to_wait)
 {
 	uint64_t mem[AOP_STREAM_MEM(8, 4) / 8] __attribute__((aligned(16)));
-	struct single p = { .rounds = getenv("AOP_WEAKENED") ? 10000 : any_rounds(1000) };
+	struct single p = { .rounds = any_rounds(1000) };
 	struct aop_receiver rx;
 	struct aop_transfer t;
 	struct aop_stream st;
