@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Callbacks on an executor of another thread, in local and shared scope: where they run
+ * Callbacks on an executor of other threads, in local and shared scope: where they run
  * (W6), and what may be detached and freed meanwhile, in both orders (W7).
  */
 #include <semaphore.h>
@@ -8,14 +8,17 @@
 
 #include "any.h"
 
-/* A thread that runs what it is given, but none of it while it is held. */
+#define THREADS	2
+
+/* Threads that run what they are given, but none of it while they are held. */
 struct runner {
 	struct aop_exec x;
-	pthread_t thread;
+	pthread_t threads[THREADS];
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	struct aop_work *work;		/* lock, like what follows */
-	bool held, busy, stop;
+	bool held, stop;
+	int busy;
 };
 
 static void runner_submit(struct aop_exec *x, struct aop_work *w)
@@ -24,7 +27,7 @@ static void runner_submit(struct aop_exec *x, struct aop_work *w)
 
 	pthread_mutex_lock(&r->lock);
 	if (r->work)
-		abort();		/* one at a time */
+		abort();		/* the library has one piece of work */
 	r->work = w;
 	pthread_cond_broadcast(&r->changed);
 	pthread_mutex_unlock(&r->lock);
@@ -43,11 +46,11 @@ static void *runner_thread(void *arg)
 		if (!w)
 			break;
 		r->work = NULL;
-		r->busy = true;
+		r->busy++;
 		pthread_mutex_unlock(&r->lock);
 		w->run(w);
 		pthread_mutex_lock(&r->lock);
-		r->busy = false;
+		r->busy--;
 		pthread_cond_broadcast(&r->changed);
 	}
 	pthread_mutex_unlock(&r->lock);
@@ -62,13 +65,18 @@ static void hold(struct runner *r, bool held)
 	pthread_mutex_unlock(&r->lock);
 }
 
-/* Until it has run all that it was given. */
-static void drain(struct runner *r)
+/* Until they are through with what they were given, but for so many. */
+static void drain_but(struct runner *r, int busy)
 {
 	pthread_mutex_lock(&r->lock);
-	while (r->work || r->busy)
+	while (r->work || r->busy > busy)
 		pthread_cond_wait(&r->changed, &r->lock);
 	pthread_mutex_unlock(&r->lock);
+}
+
+static void drain(struct runner *r)
+{
+	drain_but(r, 0);
 }
 
 FIXTURE(exec) {
@@ -83,6 +91,7 @@ ANY_VARIANTS(exec);
 FIXTURE_SETUP(exec)
 {
 	struct runner *r = &self->r;
+	int i;
 
 	ANY_SETUP();
 	ANY_THREADS();
@@ -92,19 +101,22 @@ FIXTURE_SETUP(exec)
 	r->x.submit = runner_submit;
 	pthread_mutex_init(&r->lock, NULL);
 	pthread_cond_init(&r->changed, NULL);
-	ASSERT_EQ(0, pthread_create(&r->thread, NULL, runner_thread, r));
+	for (i = 0; i < THREADS; i++)
+		ASSERT_EQ(0, pthread_create(&r->threads[i], NULL, runner_thread, r));
 }
 
 FIXTURE_TEARDOWN(exec)
 {
 	struct runner *r = &self->r;
+	int i;
 
 	pthread_mutex_lock(&r->lock);
 	r->stop = true;
 	r->held = false;
 	pthread_cond_broadcast(&r->changed);
 	pthread_mutex_unlock(&r->lock);
-	pthread_join(r->thread, NULL);
+	for (i = 0; i < THREADS; i++)
+		pthread_join(r->threads[i], NULL);
 	any_teardown(&self->any);
 }
 
@@ -156,7 +168,8 @@ TEST_F(exec, W7_unwatch_waits_for_a_callback_that_runs)
 	aop_unwatch(&s.w);
 	EXPECT_EQ(1, s.ended);
 	EXPECT_EQ(0, aop_try_unwatch(&s.w));
-	EXPECT_TRUE(pthread_equal(s.thread, self->r.thread));	/* W6 */
+	EXPECT_TRUE(pthread_equal(s.thread, self->r.threads[0]) ||	/* W6 */
+		    pthread_equal(s.thread, self->r.threads[1]));
 	EXPECT_EQ(1, aop_drop(&self->op));
 	drain(&self->r);
 }
@@ -171,15 +184,82 @@ TEST_F(exec, W7_unwatch_while_it_runs_and_the_op_changes)
 	aop_progress(self->o, 1, 2);
 	turn_until_inside(self, &s);
 	aop_progress(self->o, 2, 2);
-	aop_done(self->o, 1);
 	any_turn(&self->any);
+	drain_but(&self->r, 1);		/* the other thread has left it to this one */
 	s.until = syscall(SYS_gettid);
 	aop_unwatch(&s.w);
 	EXPECT_EQ(1, s.calls);
 	EXPECT_EQ(1, s.ended);
 	memset(&s.w, 0xee, sizeof(s.w));
+	aop_done(self->o, 1);
+	any_turn(&self->any);
 	drain(&self->r);
 	EXPECT_EQ(1, s.calls);
+}
+
+/* W5: callbacks of one watch do not overlap, and the change meanwhile is not lost. */
+TEST_F(exec, W5_one_at_a_time)
+{
+	struct slow s;
+
+	slow_init(&s);
+	ASSERT_EQ(0, aop_watch(&self->op, &s.w, slow, NULL, &self->r.x));
+	aop_progress(self->o, 1, 2);
+	turn_until_inside(self, &s);
+	aop_done(self->o, 1);
+	any_turn(&self->any);
+	drain_but(&self->r, 1);
+	EXPECT_EQ(1, s.calls);
+	s.until = syscall(SYS_gettid);
+	turn_until_inside(self, &s);
+	aop_unwatch(&s.w);
+	EXPECT_EQ(2, s.ended);
+}
+
+/* W6: several that become due at once are one piece of work, and each is called. */
+TEST_F(exec, W6_due_at_once)
+{
+	enum { N = 5 };
+	struct seen s[N] = { 0 };
+	int i;
+
+	hold(&self->r, true);
+	for (i = 0; i < N; i++)
+		ASSERT_EQ(0, aop_watch(&self->op, &s[i].w, see, NULL, &self->r.x));
+	aop_done(self->o, 1);
+	any_turn(&self->any);
+	hold(&self->r, false);
+	/* The work is given back before a callback is run: it is never away for good. */
+	drain(&self->r);
+	for (i = 0; i < N; i++) {
+		aop_unwatch(&s[i].w);
+		EXPECT_EQ(1, s[i].calls);
+		EXPECT_EQ(1, s[i].finals);
+	}
+}
+
+static void see_again(struct aop_watch *w, const struct aop_status *st)
+{
+	*(int *)w->data += st->state >= AOP_DONE;
+}
+
+/* W7: in its last callback the watch is the caller's, who may watch with it elsewhere. */
+TEST_F(exec, W7_used_again_while_its_last_callback_runs)
+{
+	struct slow s;
+	int again = 0;
+
+	slow_init(&s);
+	ASSERT_EQ(0, aop_watch(&self->op, &s.w, slow, NULL, &self->r.x));
+	aop_done(self->o, 1);
+	turn_until_inside(self, &s);
+	ASSERT_EQ(0, aop_watch(&self->op, &s.w, see_again, &again, AOP_INLINE));
+	any_turn(&self->any);
+	EXPECT_EQ(1, again);
+	s.until = syscall(SYS_gettid);
+	EXPECT_EQ(1, aop_drop(&self->op));
+	drain(&self->r);
+	EXPECT_EQ(1, s.ended);
 }
 
 /* The other order: it is queued, and has not begun. */
@@ -198,6 +278,40 @@ TEST_F(exec, W7_unwatch_before_it_runs)
 	hold(&self->r, false);
 	drain(&self->r);
 	EXPECT_EQ(0, s.calls);
+}
+
+/*
+ * ... and while a thread takes it out of the queue: for nobody, if it is unwatched first; it
+ * is freed at once.  Dropping the op detaches it as well.
+ */
+TEST_F(exec, W7_unwatch_when_it_begins_to_run)
+{
+	int i, j, rounds = any_rounds(self->any.scope == ANY_SHARED ? 50 : 2000);
+	struct seen *s;
+	struct aop *op;
+
+	for (i = 0; i < rounds; i++) {
+		s = calloc(1, sizeof(*s));
+		op = malloc(sizeof(*op));
+		ASSERT_TRUE(s && op);
+		ASSERT_EQ(0, aop_init(op, self->any.where));
+		ASSERT_EQ(0, aop_watch(op, &s->w, see, NULL, &self->r.x));
+		aop_progress(aop_owner(op), 1, 2);
+		any_turn(&self->any);
+		for (j = 0; j < i % 512; j++)
+			__asm__ volatile("" ::: "memory");
+		if (i & 1) {
+			aop_unwatch(&s->w);
+			free(s);
+			aop_done(aop_owner(op), 1);
+			ASSERT_EQ(1, aop_join(op));
+		} else {
+			aop_done(aop_owner(op), 1);
+			ASSERT_EQ(1, aop_drop(op));
+			free(s);
+		}
+		free(op);
+	}
 }
 
 struct gone {
@@ -241,6 +355,44 @@ TEST_F(exec, W7_the_watch_frees_itself_there)
 		any_turn(&self->any);
 		while (!(i & 1) && sem_trywait(&called))
 			sched_yield();
+		ASSERT_EQ(1, aop_join(&op));
+		drain(&self->r);
+	}
+}
+
+static void free_at_the_end(struct aop_watch *w, const struct aop_status *st)
+{
+	sem_t *freed = w->data;
+
+	if (st->state < AOP_DONE)
+		return;
+	memset(w, 0xee, sizeof(*w));
+	free(w);
+	sem_post(freed);
+}
+
+/* It ends while a thread is on its way to say that it has changed: one call says both. */
+TEST_F(exec, W7_freed_by_a_call_that_says_more)
+{
+	int i, j, rounds = any_rounds(self->any.scope == ANY_SHARED ? 50 : 2000);
+	struct aop_watch *w;
+	struct aop op;
+	sem_t freed;
+
+	sem_init(&freed, 0, 0);
+	for (i = 0; i < rounds; i++) {
+		w = malloc(sizeof(*w));
+		ASSERT_NE(NULL, w);
+		ASSERT_EQ(0, aop_init(&op, self->any.where));
+		ASSERT_EQ(0, aop_watch(&op, w, free_at_the_end, &freed, &self->r.x));
+		aop_progress(aop_owner(&op), 1, 2);
+		any_turn(&self->any);
+		for (j = 0; j < i % 512; j++)
+			__asm__ volatile("" ::: "memory");
+		aop_done(aop_owner(&op), 1);
+		any_turn(&self->any);
+		while (sem_wait(&freed))
+			;
 		ASSERT_EQ(1, aop_join(&op));
 		drain(&self->r);
 	}
