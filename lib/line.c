@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * line.c - the ops of those who wait for a mutex, a semaphore, a queue
+ * line.c - the ops of those who wait for a mutex, a semaphore, a stream
  */
 #include <errno.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * line.h - those who wait for a mutex, a semaphore, a queue, in their order
+ * line.h - those who wait for a mutex, a semaphore, a stream, in their order
  *
  * A waiter's op is accepted (RUNNING) as soon as it stands in a line, so a cancel is a
  * request, and whoever takes the waiter out of the line, under the line's lock, is the
@@ -20,13 +20,12 @@ struct waiter {
 	void *of;			/* whose line it stands in */
 	struct waiter *next, *prev;	/* its lock */
 	union {
-		void *to;		/* queue: where the item goes */
-		const void *from;	/* queue: where it is */
+		void *to;		/* stream: where the message goes */
+		const void *from;	/* stream: where it is */
 		uint64_t n;		/* semaphore: how many it takes */
 	};
 	int64_t result;			/* in a chain: what to end with */
 	bool queued;			/* its lock */
-	bool writes;			/* queue: which line */
 };
 
 _Static_assert(sizeof(struct waiter) <= sizeof(struct aop_waiter), "struct waiter");

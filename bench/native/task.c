@@ -10,8 +10,8 @@
  *
  *	spawn_join	spawn a task that is ready at once, and await it from a task
  *	yield_many	one AOP_YIELD() of each of 200 tasks in turn
- *	ping_pong	a value to another task and one back, over two queues of one place
- *	queue		one value from task to task over a queue of 64 places
+ *	ping_pong	a value to another task and one back, over two streams of one place
+ *	stream		one value from task to task over a stream of 64 places
  */
 #include <aop.h>
 #include <inttypes.h>
@@ -87,14 +87,28 @@ static int64_t yield_many(void)
 	return aop_loop_run(loop, AOP_RUN_ALL) < 0 ? -1 : YIELDERS * YIELDS;
 }
 
-/* ---- queues ------------------------------------------------------------------ */
+/* ---- streams ----------------------------------------------------------------- */
 
 enum { PINGS = 20000, ITEMS = 50000 };
 
+struct pipe {
+	struct aop_stream s;
+	struct aop_sender tx;
+	struct aop_receiver rx;
+	uint64_t mem[AOP_STREAM_MEM(sizeof(int), 64) / 8] __attribute__((aligned(16)));
+};
+
+static int pipe_init(struct pipe *p, uint32_t places)
+{
+	return aop_stream_init(&p->s, AOP_PRIVATE, p->mem, sizeof(p->mem),
+			       AOP_STREAM_OPTS(.place = sizeof(int), .places = places)) ||
+	       aop_sender_init(&p->tx, &p->s, 0) || aop_receiver_init(&p->rx, &p->s, 0);
+}
+
 struct player {
 	struct aop_task task;
-	struct aop_queue *in, *out;
-	struct aop_waiter w;
+	struct pipe *in, *out;
+	struct aop_transfer t;
 	int i, n, item;
 	bool first;
 };
@@ -107,17 +121,17 @@ static int64_t player(struct aop_task *t)
 	AOP_BEGIN(t);
 	for (p->i = 0; p->i < p->n; p->i++) {
 		if (p->out && (p->first || !p->in)) {
-			AOP_AWAIT(ret, aop_queue_push(p->out, &p->w, &p->i));
+			AOP_AWAIT(ret, aop_stream_push(&p->out->tx, &p->t, &p->i, sizeof(int)));
 			if (ret != 1)
 				return -EPROTO;
 		}
 		if (p->in) {
-			AOP_AWAIT(ret, aop_queue_pop(p->in, &p->w, &p->item));
+			AOP_AWAIT(ret, aop_stream_pop(&p->in->rx, &p->t, &p->item, sizeof(int)));
 			if (ret != 1 || p->item != p->i)
 				return -EPROTO;
 		}
 		if (p->out && p->in && !p->first) {
-			AOP_AWAIT(ret, aop_queue_push(p->out, &p->w, &p->i));
+			AOP_AWAIT(ret, aop_stream_push(&p->out->tx, &p->t, &p->i, sizeof(int)));
 			if (ret != 1)
 				return -EPROTO;
 		}
@@ -136,24 +150,21 @@ static int64_t play(struct player *a, struct player *b)
 
 static int64_t ping_pong(void)
 {
-	struct aop_queue there, back;
+	struct pipe there, back;
 	struct player a = { .in = &back, .out = &there, .n = PINGS, .first = true };
 	struct player b = { .in = &there, .out = &back, .n = PINGS };
-	int mem[2];
 
-	if (aop_queue_init(&there, AOP_PRIVATE, &mem[0], sizeof(int), 1) ||
-	    aop_queue_init(&back, AOP_PRIVATE, &mem[1], sizeof(int), 1))
+	if (pipe_init(&there, 1) || pipe_init(&back, 1))
 		return -1;
 	return play(&a, &b);
 }
 
-static int64_t queue(void)
+static int64_t stream(void)
 {
-	struct aop_queue q;
+	struct pipe q;
 	struct player a = { .out = &q, .n = ITEMS }, b = { .in = &q, .n = ITEMS };
-	int mem[64];
 
-	if (aop_queue_init(&q, AOP_PRIVATE, mem, sizeof(int), 64))
+	if (pipe_init(&q, 64))
 		return -1;
 	return play(&a, &b);
 }
@@ -169,7 +180,7 @@ static struct bench {
 	{ .name = "spawn_join", .run = spawn_join, .goal = 50 },
 	{ .name = "yield_many", .run = yield_many, .goal = 10 },
 	{ .name = "ping_pong", .run = ping_pong },
-	{ .name = "queue", .run = queue },
+	{ .name = "stream", .run = stream },
 };
 
 enum { BENCHES = sizeof(benches) / sizeof(*benches) };

@@ -11,34 +11,33 @@
 #include <stdlib.h>
 #include <aop.h>
 
-struct line {
-	int len;
-	char text[252];
-};
+enum { LINE = 256, LINES = 1024 };
 
 struct log {
 	struct aop_task task;
-	struct aop_queue queue;
-	struct aop_waiter wait;
+	struct aop_stream stream;
+	struct aop_sender tx;
+	struct aop_receiver rx;
+	struct aop_transfer wait;
+	struct aop_message line;
 	struct aop_io io;
-	struct line line;
 	int fd;
 };
 
-/* Any thread.  Never blocks: when the queue is full the line is counted lost. */
+/* Any thread.  Never blocks: when the stream is full the line is counted lost. */
 static void log_line(struct log *l, const char *fmt, ...)
 {
-	struct line *line = aop_queue_reserve(&l->queue);
+	struct aop_message line;
 	va_list ap;
+	int len;
 
-	if (!line)
+	if (aop_stream_acquire(&l->tx, LINE, &line) < 0)
 		return;
 	va_start(ap, fmt);
-	line->len = vsnprintf(line->text, sizeof(line->text), fmt, ap);
-	if (line->len >= (int)sizeof(line->text))
-		line->len = sizeof(line->text) - 1;
+	len = vsnprintf(line.data, LINE, fmt, ap);
+	line.len = len < LINE ? len : LINE - 1;
 	va_end(ap);
-	aop_queue_commit(&l->queue, line);
+	aop_stream_send(&l->tx, &line);
 }
 
 static int64_t write_out(struct aop_task *t)
@@ -48,11 +47,13 @@ static int64_t write_out(struct aop_task *t)
 
 	AOP_BEGIN(t);
 	for (;;) {
-		AOP_AWAIT(n, aop_queue_pop(&l->queue, &l->wait, &l->line));
+		AOP_AWAIT(n, aop_stream_receive(&l->rx, &l->wait, &l->line));
 		if (n <= 0)
 			return n;		/* the end, after the last line */
-		AOP_AWAIT(n, aop_write_all(t->loop, &l->io, l->fd, l->line.text,
+		/* It is written from where it was put. */
+		AOP_AWAIT(n, aop_write_all(t->loop, &l->io, l->fd, l->line.data,
 					   l->line.len, -1));
+		aop_stream_retire(&l->rx, &l->line, 0);
 		if (n < 0)
 			return n;
 	}
@@ -73,7 +74,7 @@ static void *log_thread(void *arg)
 
 int main(int argc, char **argv)
 {
-	static struct line lines[1024];
+	static _Alignas(16) char mem[AOP_STREAM_MEM(LINE, LINES)];
 	static struct log l;
 	pthread_t thread;
 	void *failed;
@@ -82,15 +83,19 @@ int main(int argc, char **argv)
 	l.fd = open(argc > 1 ? argv[1] : "/dev/null",
 		    O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
 	if (l.fd < 0 ||
-	    aop_queue_init(&l.queue, AOP_LOCAL, lines, sizeof(*lines), 1024) < 0 ||
+	    aop_stream_init(&l.stream, AOP_LOCAL, mem, sizeof(mem),
+			    AOP_STREAM_OPTS(.place = LINE, .places = LINES,
+					    .flags = AOP_MANY_SENDERS)) < 0 ||
+	    aop_sender_init(&l.tx, &l.stream, AOP_DROP_ENDS) < 0 ||
+	    aop_receiver_init(&l.rx, &l.stream, 0) < 0 ||
 	    pthread_create(&thread, NULL, log_thread, &l))
 		return 1;
 
 	for (i = 0; i < 100000; i++)
 		log_line(&l, "line %d\n", i);
 
-	aop_queue_end(&l.queue);
+	aop_sender_drop(&l.tx);			/* the end */
 	pthread_join(thread, &failed);
-	printf("%llu lost\n", (unsigned long long)aop_queue_lost(&l.queue));
+	printf("%llu lost\n", (unsigned long long)aop_stream_lost(&l.stream));
 	return failed ? 1 : 0;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * A pipeline of two threads, each with a loop of its own: one makes numbers, the other
- * adds them up.  The queue between them is bounded, so the faster one waits for the
+ * adds them up.  The stream between them is bounded, so the faster one waits for the
  * slower one, and no thread ever blocks but in its loop.
  */
 #include <pthread.h>
@@ -12,8 +12,9 @@ enum { COUNT = 100000, PLACES = 64 };
 
 struct stage {
 	struct aop_task task;
-	struct aop_queue *queue;
-	struct aop_waiter wait;
+	struct aop_sender tx;		/* one has this, */
+	struct aop_receiver rx;		/* the other one this */
+	struct aop_transfer wait;
 	aop_poll_fn *run;
 	int64_t item, sum;
 	int64_t result;
@@ -26,11 +27,11 @@ static int64_t produce(struct aop_task *t)
 
 	AOP_BEGIN(t);
 	for (s->item = 1; s->item <= COUNT; s->item++) {
-		AOP_AWAIT(ret, aop_queue_push(s->queue, &s->wait, &s->item));
+		AOP_AWAIT(ret, aop_stream_push(&s->tx, &s->wait, &s->item, sizeof(s->item)));
 		if (ret < 0)
 			return ret;
 	}
-	aop_queue_end(s->queue);
+	aop_sender_drop(&s->tx);		/* the end */
 	AOP_END(0);
 }
 
@@ -41,7 +42,7 @@ static int64_t consume(struct aop_task *t)
 
 	AOP_BEGIN(t);
 	for (;;) {
-		AOP_AWAIT(ret, aop_queue_pop(s->queue, &s->wait, &s->item));
+		AOP_AWAIT(ret, aop_stream_pop(&s->rx, &s->wait, &s->item, sizeof(s->item)));
 		if (ret <= 0)
 			return ret < 0 ? ret : s->sum;
 		s->sum += s->item;
@@ -64,16 +65,16 @@ static void *stage_thread(void *arg)
 
 int main(void)
 {
-	int64_t mem[PLACES];
-	struct aop_queue queue;
-	struct stage stages[2] = {
-		{ .queue = &queue, .run = produce },
-		{ .queue = &queue, .run = consume },
-	};
+	static _Alignas(16) char mem[AOP_STREAM_MEM(sizeof(int64_t), PLACES)];
+	struct stage stages[2] = { { .run = produce }, { .run = consume } };
+	struct aop_stream stream;
 	pthread_t threads[2];
 	int i;
 
-	if (aop_queue_init(&queue, AOP_LOCAL, mem, sizeof(*mem), PLACES) < 0)
+	if (aop_stream_init(&stream, AOP_LOCAL, mem, sizeof(mem),
+			    AOP_STREAM_OPTS(.place = sizeof(int64_t), .places = PLACES)) < 0 ||
+	    aop_sender_init(&stages[0].tx, &stream, AOP_DROP_ENDS) < 0 ||
+	    aop_receiver_init(&stages[1].rx, &stream, 0) < 0)
 		return 1;
 	for (i = 0; i < 2; i++)
 		if (pthread_create(&threads[i], NULL, stage_thread, &stages[i]))

@@ -7,8 +7,8 @@
 
 struct reader {
 	struct aop_task task;
-	struct aop_queue *queue;
-	struct aop_waiter wait;
+	struct aop_receiver rx;
+	struct aop_transfer wait;
 	struct aop_timer quiet;
 	struct aop_group first;
 	struct aop_member members[2];
@@ -24,7 +24,7 @@ static int64_t reader(struct aop_task *t)
 	for (;;) {
 		AOP_AWAIT(which,
 			  aop_any(&r->first, r->members,
-				  AOP_OPS(aop_queue_pop(r->queue, &r->wait, &r->item),
+				  AOP_OPS(aop_stream_pop(&r->rx, &r->wait, &r->item, sizeof(r->item)),
 					  aop_sleep(t->loop, &r->quiet, AOP_MS(20))),
 				  AOP_CANCEL_REST));
 		if (which < 0)
@@ -44,7 +44,7 @@ static int64_t reader(struct aop_task *t)
 
 struct writer {
 	struct aop_task task;
-	struct aop_queue *queue;
+	struct aop_sender tx;
 	struct aop_timer pause;
 	int i;
 };
@@ -56,27 +56,31 @@ static int64_t writer(struct aop_task *t)
 
 	AOP_BEGIN(t);
 	for (w->i = 0; w->i < 5; w->i++) {
-		aop_queue_try_push(w->queue, &w->i);
+		if (aop_stream_try_push(&w->tx, &w->i, sizeof(w->i)) < 0)
+			return -ENOSPC;
 		if (w->i != 2)
 			continue;
 		AOP_AWAIT(ret, aop_sleep(t->loop, &w->pause, AOP_MS(50)));
 		if (ret < 0)
 			return ret;
 	}
-	aop_queue_end(w->queue);
+	aop_sender_drop(&w->tx);		/* the end */
 	AOP_END(0);
 }
 
 int main(void)
 {
-	static int mem[16];
-	struct aop_queue queue;
-	struct reader r = { .queue = &queue };
-	struct writer w = { .queue = &queue };
+	static _Alignas(16) char mem[AOP_STREAM_MEM(sizeof(int), 16)];
+	struct reader r = { .items = 0 };
+	struct writer w = { .i = 0 };
+	struct aop_stream stream;
 	struct aop_loop *loop;
 
 	if (aop_loop_open(&loop, NULL) < 0 ||
-	    aop_queue_init(&queue, AOP_PRIVATE, mem, sizeof(*mem), 16) < 0)
+	    aop_stream_init(&stream, AOP_PRIVATE, mem, sizeof(mem),
+			    AOP_STREAM_OPTS(.place = sizeof(int), .places = 16)) < 0 ||
+	    aop_sender_init(&w.tx, &stream, AOP_DROP_ENDS) < 0 ||
+	    aop_receiver_init(&r.rx, &stream, 0) < 0)
 		return 1;
 	aop_spawn(loop, &r.task, reader, NULL, 0);
 	aop_spawn(loop, &w.task, writer, NULL, 0);

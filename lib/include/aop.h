@@ -381,7 +381,7 @@ const char *aop_state_name(enum aop_state s);
 #include <aop/loop.h>		/* the loop: timers, input and output, signals, children */
 #include <aop/task.h>		/* functions that await ops */
 #include <aop/pool.h>		/* blocking work: a thread pool */
-#include <aop/sync.h>		/* mutex, semaphore, bounded queue */
+#include <aop/sync.h>		/* mutex, semaphore */
 #include <aop/stream.h>	/* bounded streams of messages */
 #include <aop/port.h>		/* ports: calls and who serves them */
 

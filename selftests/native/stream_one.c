@@ -82,7 +82,7 @@ TEST_F(stream, S1_first_in_first_out_and_bounded)
 	EXPECT_EQ(3, aop_stream_lost(&self->s));
 }
 
-TEST_F(stream, S1_a_push_waits_in_its_turn)
+TEST_F(stream, S1_F14_a_push_waits_in_its_turn)
 {
 	int five = 5, six = 6, i;
 	struct aop *a, *b;
@@ -125,7 +125,7 @@ TEST_F(stream, S1_a_push_waits_for_a_time)
 	aop_loop_close(loop);
 }
 
-TEST_F(stream, S12_one_message_wakes_one_of_two_readers)
+TEST_F(stream, S12_F14_one_message_wakes_one_of_two_readers)
 {
 	struct aop *a = aop_stream_pop(&self->rx, &self->t[0], &self->item[0], 4);
 	struct aop *b = aop_stream_pop(&self->rx, &self->t[1], &self->item[1], 4);

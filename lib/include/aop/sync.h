@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * aop/sync.h - mutex, semaphore and queue whose waiting is an op; part of <aop.h>
+ * aop/sync.h - mutex and semaphore whose waiting is an op; part of <aop.h>
  *
- * They park the task, not the thread.  Who waits stands in a line, first come first
- * served, with a struct aop_waiter of his own; cancelling or dropping its op takes him
- * out of the line.  Scopes: AOP_PRIVATE, AOP_LOCAL.  The try_ calls, and those that
- * give back, never wait; in local scope they are for any thread.
+ * They park the task, not the thread, as a stream does (<aop/stream.h>), which is the
+ * bounded queue.  Who waits stands in a line, first come first served, with a struct
+ * aop_waiter of his own; cancelling or dropping its op takes him out of the line.  Scopes:
+ * AOP_PRIVATE, AOP_LOCAL.  The try_ calls, and those that give back, never wait; in local
+ * scope they are for any thread.
  */
 #ifndef AOP_SYNC_H
 #define AOP_SYNC_H
@@ -30,7 +31,6 @@ AOP_SIZE(struct aop_waiter, 176 + sizeof(struct aop_watch));
 
 struct aop_sem { uint64_t priv[4]; };
 struct aop_mutex { struct aop_sem sem; };
-struct aop_queue { uint64_t priv[20]; };
 
 /* --- mutex: result 0, locked ---------------------------------------------- */
 
@@ -45,27 +45,6 @@ int  aop_sem_init(struct aop_sem *s, struct aop_ctx *where, uint32_t n);
 struct aop *aop_sem_take(struct aop_sem *s, struct aop_waiter *w, uint32_t n);
 int  aop_sem_try_take(struct aop_sem *s, uint32_t n) AOP_CHECK;	/* -EAGAIN */
 int  aop_sem_give(struct aop_sem *s, uint32_t n);		/* -EOVERFLOW */
-
-/* --- bounded queue --------------------------------------------------------- */
-
-/*
- * First in, first out: n items of `size` bytes, by value, in mem.  Results: 1, an item;
- * 0, the end, after the last item; -EPIPE, pushed after the end; try_: -EAGAIN.
- */
-int  aop_queue_init(struct aop_queue *q, struct aop_ctx *where, void *mem, size_t size,
-		    size_t n) AOP_CHECK;
-int  aop_queue_try_push(struct aop_queue *q, const void *item);
-int  aop_queue_try_pop(struct aop_queue *q, void *item);
-struct aop *aop_queue_push(struct aop_queue *q, struct aop_waiter *w, const void *item);
-struct aop *aop_queue_pop(struct aop_queue *q, struct aop_waiter *w, void *item);
-/* Write in place, then commit: nobody sees the item before.  NULL: full, or ended. */
-void *aop_queue_reserve(struct aop_queue *q) AOP_CHECK;
-int  aop_queue_commit(struct aop_queue *q, void *place);
-void aop_queue_end(struct aop_queue *q);
-size_t aop_queue_count(struct aop_queue *q);
-uint64_t aop_queue_lost(struct aop_queue *q);	/* tries that found it full, so far */
-
-#define AOP_QUEUE_OPEN	256	/* places reserved and not committed, at the most */
 
 #pragma GCC visibility pop
 
