@@ -120,7 +120,7 @@ static void exec_run(struct aop_work *work)
 
 	if (!exec_lock(x))		/* fn has forked, and this is the child */
 		return;
-	more = frame.again && frame.w && append(x, w) == EXEC_SUBMIT;
+	more = frame.again && append(x, w) == EXEC_SUBMIT;
 	frame_leave(&x->home, &frame);
 	lock_drop(&x->home.lock);
 	if (more)

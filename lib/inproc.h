@@ -274,7 +274,7 @@ static inline bool watch_call(struct home *h, struct op *op, struct watch *w,
 		frame_leave(h, &frame);
 		if (done || !frame.alive)
 			return false;
-		if (likely(!frame.again) || !frame.w)
+		if (likely(!frame.again))
 			return true;
 		status_now(op, s, local);
 	} while (watch_due(w, s));

@@ -19,6 +19,7 @@ struct runner {
 	struct aop_work *work;		/* lock, like what follows */
 	bool held, stop;
 	int busy;
+	_Atomic int begun;
 };
 
 static void runner_submit(struct aop_exec *x, struct aop_work *w)
@@ -48,6 +49,7 @@ static void *runner_thread(void *arg)
 		r->work = NULL;
 		r->busy++;
 		pthread_mutex_unlock(&r->lock);
+		r->begun++;
 		w->run(w);
 		pthread_mutex_lock(&r->lock);
 		r->busy--;
@@ -77,6 +79,18 @@ static void drain_but(struct runner *r, int busy)
 static void drain(struct runner *r)
 {
 	drain_but(r, 0);
+}
+
+/* Until one has just been given to the library, and a few instructions more. */
+static void until_begun(struct runner *r, int nr, int more)
+{
+	int i;
+
+	for (i = 1; r->begun < nr; i++)
+		if (!(i % 1024))
+			sched_yield();
+	for (i = 0; i < more; i++)
+		__asm__ volatile("" ::: "memory");
 }
 
 FIXTURE(exec) {
@@ -280,13 +294,39 @@ TEST_F(exec, W7_unwatch_before_it_runs)
 	EXPECT_EQ(0, s.calls);
 }
 
+static void slow_unwatch(struct aop_watch *w, const struct aop_status *st)
+{
+	aop_unwatch(w);
+	slow(w, st);
+}
+
+/* W7: once it has unwatched itself as well: nobody takes it for the one before. */
+TEST_F(exec, W7_used_again_after_it_unwatched_itself)
+{
+	struct slow s;
+	int again = 0;
+
+	slow_init(&s);
+	ASSERT_EQ(0, aop_watch(&self->op, &s.w, slow_unwatch, NULL, &self->r.x));
+	aop_progress(self->o, 1, 2);
+	turn_until_inside(self, &s);
+	ASSERT_EQ(0, aop_watch(&self->op, &s.w, see_again, &again, &self->r.x));
+	aop_done(self->o, 1);
+	any_turn(&self->any);
+	drain_but(&self->r, 1);
+	EXPECT_EQ(1, again);
+	s.until = syscall(SYS_gettid);
+	EXPECT_EQ(1, aop_drop(&self->op));
+	drain(&self->r);
+}
+
 /*
  * ... and while a thread takes it out of the queue: for nobody, if it is unwatched first; it
  * is freed at once.  Dropping the op detaches it as well.
  */
 TEST_F(exec, W7_unwatch_when_it_begins_to_run)
 {
-	int i, j, rounds = any_rounds(self->any.scope == ANY_SHARED ? 50 : 2000);
+	int i, nr, rounds = any_rounds(self->any.scope == ANY_SHARED ? 50 : 2000);
 	struct seen *s;
 	struct aop *op;
 
@@ -296,10 +336,10 @@ TEST_F(exec, W7_unwatch_when_it_begins_to_run)
 		ASSERT_TRUE(s && op);
 		ASSERT_EQ(0, aop_init(op, self->any.where));
 		ASSERT_EQ(0, aop_watch(op, &s->w, see, NULL, &self->r.x));
+		nr = self->r.begun + 1;
 		aop_progress(aop_owner(op), 1, 2);
 		any_turn(&self->any);
-		for (j = 0; j < i % 512; j++)
-			__asm__ volatile("" ::: "memory");
+		until_begun(&self->r, nr, i % 128);
 		if (i & 1) {
 			aop_unwatch(&s->w);
 			free(s);
@@ -311,6 +351,7 @@ TEST_F(exec, W7_unwatch_when_it_begins_to_run)
 			free(s);
 		}
 		free(op);
+		drain(&self->r);
 	}
 }
 
@@ -374,7 +415,7 @@ static void free_at_the_end(struct aop_watch *w, const struct aop_status *st)
 /* It ends while a thread is on its way to say that it has changed: one call says both. */
 TEST_F(exec, W7_freed_by_a_call_that_says_more)
 {
-	int i, j, rounds = any_rounds(self->any.scope == ANY_SHARED ? 50 : 2000);
+	int i, nr, rounds = any_rounds(self->any.scope == ANY_SHARED ? 50 : 2000);
 	struct aop_watch *w;
 	struct aop op;
 	sem_t freed;
@@ -385,10 +426,10 @@ TEST_F(exec, W7_freed_by_a_call_that_says_more)
 		ASSERT_NE(NULL, w);
 		ASSERT_EQ(0, aop_init(&op, self->any.where));
 		ASSERT_EQ(0, aop_watch(&op, w, free_at_the_end, &freed, &self->r.x));
+		nr = self->r.begun + 1;
 		aop_progress(aop_owner(&op), 1, 2);
 		any_turn(&self->any);
-		for (j = 0; j < i % 512; j++)
-			__asm__ volatile("" ::: "memory");
+		until_begun(&self->r, nr, i % 128);
 		aop_done(aop_owner(&op), 1);
 		any_turn(&self->any);
 		while (sem_wait(&freed))
