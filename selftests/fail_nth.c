@@ -1,214 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Every allocation, and every copy from or to user memory, fails once: each call is
- * repeated with its first one failing, its second one, and so on, until it succeeds
- * with none left to fail.  After each failure there is nothing that was not there
- * before, and the next try finds everything usable.  What leaks without a trace is
- * for kmemleak, at the end of the run.
+ * Every allocation, and every copy from or to user memory, fails once: the calls of a
+ * context.  fail_world.h says how; fail_port.c, fail_driver.c and fail_netlink.c have the
+ * other calls.
  *
  * The same for memory that ends in the midst of what a call reads or writes.
- *
- * Only kernels with fault injection can do this (`make check-debug`); elsewhere all
- * is skipped.
  */
-#include <libmnl/libmnl.h>
-#include <linux/aop_netlink.h>
-#include <linux/genetlink.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 
-#include "driver.h"
-#include "fail_nth.h"
-
-#define MANY		70		/* more handles than a page of slots has */
-#define LATE		(w->now + 3600 * ABI_SEC_NS)
-
-struct world {
-	struct abi_ctx c;		/* where calls are made; 256 slots */
-	struct abi_ctx d;		/* somebody else's */
-	uint64_t op;			/* in c, RUNNING */
-	uint64_t other;			/* in d */
-	uint64_t other_id;
-	int other_fd;			/* exported */
-	uint64_t members[8];		/* in c */
-	int event;
-	int nth;
-	uint64_t now;			/* to read a clock may be a system call, whose copy fails */
-	int dev;			/* of the driver of the tests, or -1 */
-	struct mnl_socket *sock;
-	uint16_t family;
-	/* What a call has made, for undo: */
-	uint64_t made[MANY];
-	void *map;
-	int fd;
-};
-
-FIXTURE(fail) {
-	struct world w;
-};
-
-static int nl_open(struct world *w);
-
-FIXTURE_SETUP(fail)
-{
-	struct world *w = &self->w;
-	unsigned int i;
-
-	memset(w, 0, sizeof(*w));
-	w->c.fd = -1;
-	w->d.fd = -1;
-	if (inject_setup())
-		SKIP(return, "this kernel has no fault injection");
-	w->dev = -1;
-	w->nth = inject_open();
-	ASSERT_GE(w->nth, 0);
-	ASSERT_EQ(0, abi_open(&w->c, 256));
-	ASSERT_EQ(0, abi_open(&w->d, 64));
-	w->op = new_running(&w->c, AOP_EV_ALL);
-	w->other = new_running(&w->d, AOP_EV_ALL);
-	ASSERT_NE(0, w->op);
-	ASSERT_NE(0, w->other);
-	w->other_id = abi_id(&w->d, w->other);
-	w->other_fd = abi_export(&w->d, w->other, AOP_MAY_LOOK | AOP_MAY_CANCEL);
-	ASSERT_GE(w->other_fd, 0);
-	for (i = 0; i < 8; i++) {
-		w->members[i] = new_running(&w->c, 0);
-		ASSERT_NE(0, w->members[i]);
-	}
-	w->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	ASSERT_GE(w->event, 0);
-	ASSERT_EQ(0, nl_open(w));
-}
-
-FIXTURE_TEARDOWN(fail)
-{
-	struct world *w = &self->w;
-
-	if (w->c.fd < 0)
-		return;
-	if (w->dev >= 0) {
-		int ret;
-
-		close(w->dev);
-		/* Work items that call the driver for the last time hold it. */
-		while ((ret = driver_unload("test/aop_selftest")) == -EWOULDBLOCK)
-			sched_yield();
-		EXPECT_EQ(0, ret);
-	}
-	if (w->sock)
-		mnl_socket_close(w->sock);
-	close(w->other_fd);
-	close(w->event);
-	close(w->nth);
-	abi_close(&w->c);
-	abi_close(&w->d);
-}
-
-/* ---- the sweep ----------------------------------------------------------- */
-
-/* How many ops there are. */
-static long ops(void)
-{
-	char line[64];
-	long n = -1;
-	FILE *f = fopen("/sys/kernel/debug/aop/counters", "re");
-
-	if (!f)
-		return -1;
-	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, "ops %ld", &n) == 1)
-			break;
-	fclose(f);
-	return n;
-}
-
-/* Work items free some of them, and others end imports: look until it is so. */
-static long until_ops(long want)
-{
-	uint64_t late = abi_now() + 60 * ABI_SEC_NS;
-	long n;
-
-	while ((n = ops()) != want && abi_now() < late)
-		sched_yield();
-	return n;
-}
-
-/* Returns >= 0 or -errno. */
-typedef long step(struct world *w);
-
-/* What may be said of memory that is not there. */
-static bool is_excuse(long ret)
-{
-	return ret == -ENOMEM || ret == -EFAULT || ret == -ENFILE || ret == -ENOBUFS ||
-	       ret == -EAGAIN;
-}
-
-/*
- * @undo takes away what a call that succeeded has made.  Returns how many faults it took
- * until the call succeeded without one, or -1.
- */
-static int sweep(struct __test_metadata *_metadata, struct world *w, step *call, step *undo)
-{
-	long before = ops(), handles = abi_handles(&w->c), ret;
-	unsigned int n;
-	bool failed;
-
-	for (n = 1; n < 5000; n++) {
-		w->now = abi_now();
-		inject_nth(w->nth, n);
-		ret = call(w);
-		failed = inject_end(w->nth);
-		/* One that was made all the same is used, and taken away. */
-		if (ret >= 0 && undo)
-			EXPECT_EQ(0, undo(w));
-		EXPECT_EQ(before, until_ops(before)) {
-			TH_LOG("fault %u, returned %ld", n, ret);
-			return -1;
-		}
-		EXPECT_EQ(handles, abi_handles(&w->c)) {
-			TH_LOG("fault %u, returned %ld", n, ret);
-			return -1;
-		}
-		if (!failed) {
-			EXPECT_LE(0, ret);
-			return n - 1;
-		}
-		EXPECT_TRUE(ret >= 0 || is_excuse(ret)) {
-			TH_LOG("fault %u, returned %ld", n, ret);
-			return -1;
-		}
-	}
-	return -1;
-}
-
-/* At least @least faults there were to inject: else nothing would have been tried. */
-#define SWEEP(least, call, undo)						\
-do {										\
-	int faults_ = sweep(_metadata, &self->w, call, undo);			\
-										\
-	EXPECT_GE(faults_, least);						\
-	TH_LOG(#call ": %d faults", faults_);					\
-} while (0)
-
-static long detach(struct world *w, uint64_t handle)
-{
-	return abi_detach(&w->c, handle, 0);
-}
-
-static long undo_made(struct world *w)
-{
-	return detach(w, w->made[0]);
-}
-
-static long undo_fd(struct world *w)
-{
-	return close(w->fd) ? -errno : 0;
-}
-
-static long undo_map(struct world *w)
-{
-	return munmap(w->map, w->c.area_size) ? -errno : 0;
-}
+#include "fail_world.h"
 
 /* ---- contexts ------------------------------------------------------------ */
 
@@ -404,18 +204,6 @@ static long call_attach_id(struct world *w)
 static long call_attach_fd(struct world *w)
 {
 	return abi_attach_fd(&w->c, w->other_fd, 0, 1, AOP_EV_ALL, w->made);
-}
-
-/* So that a page of slots is to be added first. */
-static long fill_page(struct world *w)
-{
-	long handles = abi_handles(&w->c);
-	struct aop_create_entry e[64];
-
-	if (handles < 0 || handles > 64)
-		return -EPROTO;
-	memset(e, 0, sizeof(e));
-	return abi_batch(w->c.fd, AOP_IOC_CREATE, e, sizeof(e[0]), 64 - handles);
 }
 
 TEST_F(fail, attach)
@@ -678,253 +466,6 @@ TEST_F(fail, eventfd)
 	EXPECT_EQ(-ENOENT, undo_eventfd(&self->w));
 }
 
-/* ---- netlink ------------------------------------------------------------- */
-
-/* What the kernel has to say is in the socket when the call that sends has returned. */
-static long answers(struct world *w, uint32_t seq)
-{
-	static char buf[16384];
-	const struct nlmsghdr *nlh;
-	const struct nlattr *attr;
-	int len, err;
-
-	for (;;) {
-		len = recv(mnl_socket_get_fd(w->sock), buf, sizeof(buf), MSG_DONTWAIT);
-		if (len < 0)
-			return -errno;
-		for (nlh = (void *)buf; mnl_nlmsg_ok(nlh, len); nlh = mnl_nlmsg_next(nlh, &len)) {
-			if (nlh->nlmsg_seq != seq)
-				continue;
-			if (nlh->nlmsg_type == NLMSG_ERROR || nlh->nlmsg_type == NLMSG_DONE) {
-				memcpy(&err, mnl_nlmsg_get_payload(nlh), sizeof(err));
-				return err < 0 ? err : 0;
-			}
-			if (nlh->nlmsg_type == GENL_ID_CTRL)
-				mnl_attr_for_each(attr, nlh, GENL_HDRLEN)
-					if (mnl_attr_get_type(attr) == CTRL_ATTR_FAMILY_ID)
-						w->family = mnl_attr_get_u16(attr);
-		}
-	}
-}
-
-static struct nlmsghdr *request(char *buf, uint16_t type, uint8_t cmd, uint16_t flags)
-{
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
-	struct genlmsghdr *genl;
-	static uint32_t seq;
-
-	nlh->nlmsg_type = type;
-	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | flags;
-	nlh->nlmsg_seq = ++seq;
-	genl = mnl_nlmsg_put_extra_header(nlh, sizeof(*genl));
-	genl->cmd = cmd;
-	genl->version = 1;
-	return nlh;
-}
-
-static long talk(struct world *w, const struct nlmsghdr *nlh)
-{
-	if (mnl_socket_sendto(w->sock, nlh, nlh->nlmsg_len) < 0)
-		return -errno;
-	return answers(w, nlh->nlmsg_seq);
-}
-
-static int nl_open(struct world *w)
-{
-	char buf[256];
-	struct nlmsghdr *nlh;
-
-	w->sock = mnl_socket_open2(NETLINK_GENERIC, SOCK_CLOEXEC);
-	if (!w->sock || mnl_socket_bind(w->sock, 0, MNL_SOCKET_AUTOPID) < 0)
-		return -errno;
-	nlh = request(buf, GENL_ID_CTRL, CTRL_CMD_GETFAMILY, 0);
-	mnl_attr_put_strz(nlh, CTRL_ATTR_FAMILY_NAME, AOP_FAMILY_NAME);
-	return talk(w, nlh);
-}
-
-/* What is left of a dump or an answer that was cut short. */
-static void drain(struct world *w)
-{
-	char buf[16384];
-
-	while (recv(mnl_socket_get_fd(w->sock), buf, sizeof(buf), MSG_DONTWAIT) >= 0 ||
-	       errno == ENOBUFS)
-		;
-}
-
-static long call_get(struct world *w)
-{
-	char buf[256];
-	struct nlmsghdr *nlh = request(buf, w->family, AOP_CMD_GET, 0);
-
-	mnl_attr_put_u64(nlh, AOP_A_ID, w->other_id);
-	return talk(w, nlh);
-}
-
-static long call_dump(struct world *w)
-{
-	char buf[256];
-	struct nlmsghdr *nlh = request(buf, w->family, AOP_CMD_GET, NLM_F_DUMP);
-	struct nlattr *nest = mnl_attr_nest_start(nlh, AOP_A_FILTER);
-	long ret;
-
-	mnl_attr_put_u32(nlh, AOP_A_FILTER_UID, 0);
-	mnl_attr_put_strz(nlh, AOP_A_FILTER_LABEL, "none");
-	mnl_attr_nest_end(nlh, nest);
-	ret = talk(w, nlh);
-	drain(w);
-	return ret;
-}
-
-static long call_nl_cancel(struct world *w)
-{
-	char buf[256];
-	struct nlmsghdr *nlh = request(buf, w->family, AOP_CMD_CANCEL, 0);
-
-	mnl_attr_put_u64(nlh, AOP_A_ID, w->other_id);
-	return talk(w, nlh);
-}
-
-static long talk_short(struct world *w, uint8_t cmd)
-{
-	char buf[256];
-
-	return talk(w, request(buf, w->family, cmd, 0));
-}
-
-TEST_F(fail, netlink)
-{
-	struct world *w = &self->w;
-
-	SWEEP(3, call_get, NULL);
-	drain(w);
-	SWEEP(4, call_dump, NULL);
-	drain(w);
-	SWEEP(2, call_nl_cancel, NULL);
-	drain(w);
-}
-
-/* Who was told that it failed has no subscription; of an answer that got lost nothing is known. */
-TEST_F(fail, subscribe)
-{
-	struct world *w = &self->w;
-	unsigned int n;
-	bool failed;
-	long ret, undone;
-
-	for (n = 1; n < 500; n++) {
-		w->now = abi_now();
-		inject_nth(w->nth, n);
-		ret = talk_short(w, AOP_CMD_SUBSCRIBE);
-		failed = inject_end(w->nth);
-		drain(w);
-		undone = talk_short(w, AOP_CMD_UNSUBSCRIBE);
-		drain(w);
-		if (!failed)
-			break;
-		EXPECT_TRUE(ret >= 0 || is_excuse(ret));
-		if (ret == -ENOMEM)
-			EXPECT_EQ(-ENOENT, undone) {
-				TH_LOG("fault %u", n);
-				break;
-			}
-	}
-	EXPECT_EQ(0, ret);
-	EXPECT_EQ(0, undone);
-	EXPECT_LT(3, n);
-	TH_LOG("%u faults", n - 1);
-}
-
-/* ---- drivers ------------------------------------------------------------- */
-
-static long call_driver_open(struct world *w)
-{
-	w->fd = open(AOP_SELFTEST_DEVICE, O_RDWR | O_CLOEXEC);
-	return w->fd < 0 ? -errno : 0;
-}
-
-static long call_driver_op(struct world *w)
-{
-	struct selftest_call c = { .what = SELFTEST_CREATE, .value = LATE };
-
-	w->fd = call(w->dev, &c);
-	return w->fd;
-}
-
-static long undo_driver_op(struct world *w)
-{
-	close(w->fd);
-	drive(w->dev, 0, SELFTEST_LET_GO, 0);
-	return 0;
-}
-
-static long call_driver_handle(struct world *w)
-{
-	struct selftest_call c = {
-		.what = SELFTEST_HANDLE, .index = 1, .aop_fd = w->c.fd, .mask = AOP_EV_ALL,
-	};
-	long ret = call(w->dev, &c);
-
-	w->made[0] = c.total;
-	return ret;
-}
-
-static long call_driver_watch(struct world *w)
-{
-	struct selftest_call c = {
-		.what = SELFTEST_WATCH, .index = 2, .fd = w->other_fd, .mask = AOP_EV_FINAL,
-	};
-
-	return call(w->dev, &c);
-}
-
-static long undo_driver_watch(struct world *w)
-{
-	struct selftest_call c = { .what = SELFTEST_UNWATCH, .index = 2 };
-
-	return call(w->dev, &c);
-}
-
-static long call_driver_wait(struct world *w)
-{
-	struct selftest_call c = {
-		.what = SELFTEST_WAIT, .fd = w->other_fd, .mask = AOP_EV_FINAL,
-		.value = w->now + 1000,
-	};
-	long ret = call(w->dev, &c);
-
-	return ret == -ETIME ? 0 : ret;
-}
-
-static long call_driver_destroy(struct world *w)
-{
-	struct selftest_call c = { .what = SELFTEST_DESTROY };
-
-	return call(w->dev, &c);
-}
-
-TEST_F(fail, driver)
-{
-	struct world *w = &self->w;
-	int fd;
-
-	ASSERT_EQ(0, driver_load("test/aop_selftest", ""));
-	w->dev = driver_open(AOP_SELFTEST_DEVICE);
-	ASSERT_GE(w->dev, 0);
-	SWEEP(3, call_driver_open, undo_fd);
-	SWEEP(2, call_driver_destroy, NULL);
-	SWEEP(4, call_driver_op, undo_driver_op);
-	fd = driver_op(w->dev, 1, SELFTEST_RUNNING);
-	ASSERT_GE(fd, 0);
-	ASSERT_GE(fill_page(w), 0);
-	SWEEP(2, call_driver_handle, undo_made);
-	SWEEP(1, call_driver_watch, undo_driver_watch);
-	SWEEP(1, call_driver_wait, NULL);
-	EXPECT_EQ(2, watchers_of(&w->d, w->other));
-	close(fd);
-	drive(w->dev, 1, SELFTEST_LET_GO, 0);
-}
-
 /* ---- pointers ------------------------------------------------------------- */
 
 /* A page, and behind it nothing. */
@@ -962,6 +503,13 @@ TEST_F(fail, pointers)
 		.size = sizeof(event), .handle = w->op, .fd = w->event, .mask = AOP_EV_FINAL,
 	};
 	struct aop_ioc_wait wait = { .size = sizeof(wait) };
+	struct aop_ioc_port port = { .size = sizeof(port), .backlog = 4 };
+	struct aop_ioc_call calls = { .size = sizeof(calls) };
+	struct aop_ioc_serve serve = { .size = sizeof(serve) };
+	struct aop_ioc_batch messages = {
+		.size = sizeof(messages), .entry_size = sizeof(struct aop_message_entry),
+	};
+	struct aop_ioc_name name = { .size = sizeof(name), .what = AOP_NAME_FIND };
 	struct aop_ioc_batch batch = { .size = sizeof(batch), .entry_size = sizeof(create) };
 	const struct {
 		unsigned long cmd;
@@ -984,6 +532,12 @@ TEST_F(fail, pointers)
 		{ AOP_IOC_IMPORT, &imported, sizeof(imported), true },
 		{ AOP_IOC_EVENTFD, &event, sizeof(event), false },
 		{ AOP_IOC_WAIT, &wait, sizeof(wait), true },
+		{ AOP_IOC_PORT, &port, sizeof(port), true },
+		{ AOP_IOC_CALL, &calls, sizeof(calls), true },
+		{ AOP_IOC_SERVE, &serve, sizeof(serve), true },
+		{ AOP_IOC_DELEGATE, &messages, sizeof(messages), true },
+		{ AOP_IOC_MESSAGE, &messages, sizeof(messages), true },
+		{ AOP_IOC_NAME, &name, sizeof(name), false },
 	};
 	char *page = page_with_end();
 	long before = ops(), handles = abi_handles(&w->c);
