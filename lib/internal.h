@@ -278,6 +278,7 @@ enum watch_kind {
 	WATCH_OVER,			/* aop_then() */
 	WATCH_ASKED,			/* aop_on_asked() */
 	WATCH_FINAL,			/* a group, its members: once */
+	WATCH_KEPT,			/* a port, its end: once, and is no watcher */
 };
 
 struct watch {
@@ -343,6 +344,7 @@ static inline bool watch_due(struct watch *w, const struct aop_status *s)
 	case WATCH_OVER:
 		return s->flags & AOP_F_OVER;
 	case WATCH_FINAL:
+	case WATCH_KEPT:
 		return s->state >= AOP_DONE;
 	default:
 		/* seq is the reason that it was told */

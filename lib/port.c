@@ -192,8 +192,8 @@ static void port_ended(struct aop_watch *watch, const struct aop_status *st)
 
 static int check_opts(const struct aop_port_opts *o)
 {
-	if (o->flags & ~AOP_TIMED || o->backlog > AOP_MAX_BACKLOG || o->mode & ~0777 ||
-	    o->message > AOP_MAX_MESSAGE || o->state > AOP_RUNNING)
+	if (o->flags & ~(AOP_TIMED | AOP_DETACHED) || o->backlog > AOP_MAX_BACKLOG ||
+	    o->mode & ~0777 || o->message > AOP_MAX_MESSAGE || o->state > AOP_RUNNING)
 		return -EINVAL;
 	return 0;
 }
@@ -217,7 +217,7 @@ static int begin(struct port *p, struct aop_ctx *where, const struct aop_port_op
 				.state = o->state, .label = p->name.text, .release = o->release });
 	if (ret)
 		return ret;
-	ret = watch_add(op, &p->ended, WATCH_FINAL, port_ended, p, AOP_INLINE);
+	ret = watch_add(op, &p->ended, WATCH_KEPT, port_ended, p, AOP_INLINE);
 	if (!ret && o->state == AOP_PENDING)
 		ret = aop_watch(&p->op, &p->started, port_started, p, AOP_INLINE);
 	if (!ret && o->name)
@@ -244,8 +244,8 @@ static int begin(struct port *p, struct aop_ctx *where, const struct aop_port_op
  * Who serves it starts it (aop_start() on aop_owner()), and ends it as any op.  Its struct
  * must be there while anybody uses it: callers hold a watcher of its op, and so does a
  * name until the port is final; so one that has a name may be answered 0 by aop_drop()
- * on another thread than the one that ends it, and release() tells.  It is not abandoned:
- * that nobody watches it is nothing to its owner.
+ * on another thread than the one that ends it, and release() tells.  When nobody watches it
+ * any more, and so nobody can call, its owner is asked to stop, unless it is AOP_DETACHED.
  *
  * With an error its op is FAILED with that, and each call of it ends so.  Does not block.
  * Any thread in local scope; not a signal handler.

@@ -105,6 +105,7 @@ static inline uint32_t watch_wants(const struct watch *w)
 		[WATCH_OVER] = AOP_EV_OVER,
 		[WATCH_ASKED] = AOP_EV_ASKED | AOP_EV_ORPHAN | AOP_EV_FINAL,
 		[WATCH_FINAL] = AOP_EV_FINAL,
+		[WATCH_KEPT] = AOP_EV_FINAL,
 	};
 
 	return wants[w->kind];

@@ -383,6 +383,6 @@ const char *aop_state_name(enum aop_state s);
 #include <aop/pool.h>		/* blocking work: a thread pool */
 #include <aop/sync.h>		/* mutex, semaphore */
 #include <aop/stream.h>	/* bounded streams of messages */
-#include <aop/port.h>		/* ports: calls and who serves them */
+#include <aop/port.h>		/* ports: calls and who serves them; actors */
 
 #endif /* AOP_H */

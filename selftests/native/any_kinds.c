@@ -317,6 +317,15 @@ TEST_F(kinds, S9_ended_while_it_is_queued)
 	EXPECT_EQ(-ETIMEDOUT, aop_join(&self->c.op));
 	EXPECT_EQ(ERROR(-ETIMEDOUT), pop(&self->rx));
 
+	/* The server is the first to see that it is late. */
+	ASSERT_EQ(0, begin(&self->replies, self->any.where, self->mem[1]));
+	ASSERT_EQ(0, aop_receiver_init(&self->rx, &self->replies, 0));
+	aop_call_with(&self->port, &self->c, "x", 2, NULL, 0,
+		      AOP_CALL_OPTS(.replies = &self->replies, .deadline = 1));
+	EXPECT_EQ(-EAGAIN, aop_try_take_call(&self->port, &self->r));
+	EXPECT_EQ(ERROR(-ETIMEDOUT), pop(&self->rx));
+	EXPECT_EQ(-ETIMEDOUT, aop_join(&self->c.op));
+
 	ASSERT_EQ(0, begin(&self->replies, self->any.where, self->mem[1]));
 	ASSERT_EQ(0, aop_receiver_init(&self->rx, &self->replies, 0));
 	aop_call(&self->port, &other[0], "x", 2, NULL, 0);
@@ -324,6 +333,7 @@ TEST_F(kinds, S9_ended_while_it_is_queued)
 	call(self, false, true, AOP_CALL_TRY);
 	EXPECT_EQ(-EAGAIN, aop_join(&self->c.op));
 	EXPECT_EQ(ERROR(-EAGAIN), pop(&self->rx));
+	EXPECT_EQ(END, pop(&self->rx));
 	EXPECT_EQ(1, aop_drop(&other[0].op));
 	EXPECT_EQ(1, aop_drop(&other[1].op));
 

@@ -56,7 +56,7 @@ struct aop_port {
 };
 
 struct aop_port_opts {
-	uint32_t size, flags;		/* AOP_TIMED */
+	uint32_t size, flags;		/* AOP_TIMED, AOP_DETACHED */
 	const char *name;		/* reserved and bound until the port is final; or NULL */
 	uint32_t backlog;		/* calls that may be queued; 0: 64 */
 	uint32_t message;		/* bytes of a request at the most; 0: AOP_MAX_MESSAGE */
@@ -140,4 +140,7 @@ void aop_request_from(const struct aop_request *r, struct aop_caller *who);
 #ifdef __cplusplus
 }
 #endif
+
+#include <aop/actor.h>		/* objects with one owner, whom others call */
+
 #endif /* AOP_PORT_H */
