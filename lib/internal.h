@@ -170,6 +170,7 @@ struct op {
 					uint8_t watched; /* was once; home lock to set it */
 					uint8_t on_asked; /* owner: was, some time */
 					uint8_t born_over; /* created final */
+					uint8_t is_call; /* of a port: port_shared.c */
 				};
 				struct {	/* in process */
 					const char *label;
@@ -270,6 +271,8 @@ static inline bool reached(const struct op *op, const struct goal *g)
 
 /* aop_asked() of a status. */
 int status_asked(const struct aop_status *s);
+/* The enum aop_signal that aop_end() stands for, or -EINVAL. */
+int op_end_as(const struct aop_owner *o, int64_t result);
 
 /* ---- the watch ------------------------------------------------------------ */
 
@@ -279,6 +282,7 @@ enum watch_kind {
 	WATCH_ASKED,			/* aop_on_asked() */
 	WATCH_FINAL,			/* a group, its members: once */
 	WATCH_KEPT,			/* a port, its end: once, and is no watcher */
+	WATCH_ROOM,			/* shared: a port, whenever it is queued */
 };
 
 struct watch {
@@ -346,6 +350,8 @@ static inline bool watch_due(struct watch *w, const struct aop_status *s)
 	case WATCH_FINAL:
 	case WATCH_KEPT:
 		return s->state >= AOP_DONE;
+	case WATCH_ROOM:
+		return true;
 	default:
 		/* seq is the reason that it was told */
 		asked = status_asked(s);

@@ -70,7 +70,7 @@ void op_bind(struct op *op, struct aop_ctx *ctx, void (*release)(struct aop *op)
 
 	if (rights & AOP_MAY_DRIVE)
 		sides |= SIDE_OWNER;
-	if (rights & (AOP_MAY_LOOK | AOP_MAY_CANCEL))
+	if (rights & ~AOP_MAY_DRIVE)
 		sides |= SIDE_WATCHER;
 	op->st = ctx_slot(ctx, handle);
 	op->scope = &scope_shared;
@@ -85,6 +85,7 @@ void op_bind(struct op *op, struct aop_ctx *ctx, void (*release)(struct aop *op)
 	op->handle = handle;
 	op->watched = 0;
 	op->on_asked = 0;
+	op->is_call = 0;
 	op->born_over = rights & AOP_MAY_DRIVE && aop_is_over(to_aop(op));
 	if (unlikely(op->born_over))		/* and so for ever */
 		op->own = aop_status(to_aop(op));

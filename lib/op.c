@@ -239,6 +239,18 @@ int aop_cancelled(struct aop_owner *o, int reason)
 	return drive(o, AOP_SIGNAL_CANCELLED, reason, 0);
 }
 
+int op_end_as(const struct aop_owner *o, int64_t result)
+{
+	int asked;
+
+	if (result >= 0)
+		return AOP_SIGNAL_DONE;
+	asked = o ? aop_asked(o) : 0;
+	if (asked && (result == asked || result == -ECANCELED))
+		return AOP_SIGNAL_CANCELLED;
+	return is_error(result) ? AOP_SIGNAL_FAIL : -EINVAL;
+}
+
 /**
  * aop_end() - end an op by one number, and let go
  * @o: the owner; dead afterwards, except for -EINVAL
@@ -250,14 +262,12 @@ int aop_cancelled(struct aop_owner *o, int reason)
  */
 int aop_end(struct aop_owner *o, int64_t result)
 {
-	int asked;
+	int what;
 
 	if (result >= 0)
 		return aop_done(o, result);
-	asked = o ? aop_asked(o) : 0;
-	if (asked && (result == asked || result == -ECANCELED))
-		return aop_cancelled(o, result);
-	return is_error(result) ? aop_fail(o, result) : -EINVAL;
+	what = op_end_as(o, result);
+	return what < 0 ? what : drive(o, what, result, 0);
 }
 
 /**

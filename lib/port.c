@@ -1,194 +1,25 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * port.c - ports of this process: calls, and who takes them
+ * port.c - ports: the public calls, and who waits at a port
  *
- * port->lock protects both lines; in private scope it is not taken.  Calls wait in the
- * order in which they came, those beyond the backlog too, since their memory is the
- * callers': a full backlog only refuses those who do not want to wait.
+ * Who waits to take a call, or for room, has an op of this process in every scope, and
+ * stands in a line of the port; in shared scope the dispatch of its context serves them.
  */
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "inproc.h"
 #include "opts.h"
 #include "port.h"
 
-#define BACKLOG	64
+#define AT_ONCE	64			/* calls that are taken */
 
-static struct call *to_call(struct waiter *w)
+static struct request *to_request(struct aop_request *r)
 {
-	return container_of(w, struct call, w);
-}
-
-static void lock(struct port *p)
-{
-	line_lock(&p->lock, p->where == AOP_LOCAL);
-}
-
-static void unlock(struct port *p)
-{
-	line_unlock(&p->lock, p->where == AOP_LOCAL);
-}
-
-static void calls_remove(struct port *p, struct waiter *w)
-{
-	line_remove(&p->calls, w);
-	p->nr--;
-}
-
-/* A call that its port does not take any more, since that has ended like st. */
-static void end_with_cause(struct waiter *w, const struct aop_status *st)
-{
-	struct aop_owner *o = aop_owner(&w->op);
-	int64_t error = st->state == AOP_DONE ? -ESHUTDOWN : st->result;
-
-	call_streams_leave(to_call(w), error);
-	if (st->state == AOP_CANCELLED) {
-		aop_cancelled(o, error);
-		return;
-	}
-	scope_of(owner_op(o))->signal(owner_op(o), DO_FAIL_BY_SYSTEM, error, 0);
-}
-
-/* A call that has ended; its streams end so. */
-static void let_go(struct waiter *w)
-{
-	struct aop_owner *o = aop_owner(&w->op);
-
-	call_streams_leave(to_call(w), aop_asked(o));
-	aop_let_go(o);
-}
-
-/* It was taken: false: it has ended before, and its caller has it back. */
-static bool accept_call(struct waiter *w)
-{
-	struct aop_owner *o = aop_owner(&w->op);
-
-	aop_unwatch(&w->asked);
-	/* -EINVAL: it was delegated, and runs. */
-	if (likely(!has_streams(to_call(w))))
-		return aop_start(o) != -EALREADY;
-	if (scope_of(owner_op(o))->signal(owner_op(o), DO_ACCEPT, 0, 0) != -EALREADY)
-		return true;
-	let_go(w);
-	return false;
-}
-
-static void fill(struct aop_request *r, struct waiter *w)
-{
-	struct call *c = to_call(w);
-
-	r->msg = c->msg;
-	r->len = c->len;
-	r->room = c->room;
-	r->owner = aop_owner(&w->op);
-	r->replies = c->replies.stream ? &c->replies : NULL;
-	r->requests = c->requests.stream ? &c->requests : NULL;
-}
-
-/* Of no use after all: the next call is for it again. */
-static void return_taker(struct port *p, struct waiter *w)
-{
-	bool final, asked;
-
-	lock(p);
-	final = p->final;
-	/* A cancel that came while it was out of the line has found nothing to do. */
-	asked = aop_asked(aop_owner(&w->op));
-	if (!final && !asked) {
-		w->next = p->takers.first;
-		w->prev = NULL;
-		if (w->next)
-			w->next->prev = w;
-		else
-			p->takers.last = w;
-		p->takers.first = w;
-		w->queued = true;
-	}
-	unlock(p);
-	if (!final && !asked)
-		return;
-	aop_unwatch(&w->asked);
-	if (asked)
-		waiter_cancelled(w);
-	else
-		aop_done(aop_owner(&w->op), 0);
-}
-
-/* Calls for those who wait for one. */
-static void serve(struct port *p)
-{
-	struct waiter *c, *w;
-
-	for (;;) {
-		lock(p);
-		c = p->calls.first;
-		w = p->takers.first;
-		if (!c || !w || aop_state(&p->op) == AOP_PENDING) {
-			unlock(p);
-			return;
-		}
-		calls_remove(p, c);
-		line_remove(&p->takers, w);
-		unlock(p);
-		if (unlikely(!accept_call(c))) {
-			return_taker(p, w);
-			continue;
-		}
-		fill(w->to, c);
-		aop_unwatch(&w->asked);
-		aop_done(aop_owner(&w->op), 1);
-	}
+	return (struct request *)r;
 }
 
 /* ---- the port ----------------------------------------------------------------------- */
-
-static void port_started(struct aop_watch *watch, const struct aop_status *st)
-{
-	if (st->state != AOP_RUNNING)
-		return;
-	aop_unwatch(watch);
-	serve(watch->data);
-}
-
-static void port_ended(struct aop_watch *watch, const struct aop_status *st)
-{
-	struct port *p = watch->data;
-	struct waiter *c, *w, *next;
-	struct aop_status cause = *st;
-	unsigned int held;
-
-	lock(p);
-	p->final = true;
-	c = p->calls.first;
-	w = p->takers.first;
-	for (next = c; next; next = next->next)
-		next->queued = false;
-	for (next = w; next; next = next->next)
-		next->queued = false;
-	p->calls = (struct line){ NULL, NULL };
-	p->takers = p->calls;
-	p->nr = 0;
-	unlock(p);
-	held = names_forget(p);
-	/* Those that are called just now look at p. */
-	for (next = c; next; next = next->next)
-		aop_unwatch(&next->asked);
-	for (next = w; next; next = next->next)
-		aop_unwatch(&next->asked);
-	/* Callbacks may give p back, if no name has held it. */
-	for (; c; c = next) {
-		next = c->next;
-		end_with_cause(c, &cause);
-	}
-	for (; w; w = next) {
-		next = w->next;
-		aop_done(aop_owner(&w->op), 0);
-	}
-	while (held--)
-		aop_drop(&p->op);
-}
 
 static int check_opts(const struct aop_port_opts *o)
 {
@@ -207,52 +38,42 @@ int port_failed(struct port *p, int error)
 	return op_ended(to_op(&p->op), error);
 }
 
-static int begin(struct port *p, struct aop_ctx *where, const struct aop_port_opts *o)
+int port_take_name(struct port *p, const struct aop_port_opts *o)
 {
-	struct op *op = to_op(&p->op);
 	int ret;
 
-	ret = aop_init_with(&p->op, where, &(const struct aop_opts){
-				.size = sizeof(struct aop_opts), .flags = o->flags,
-				.state = o->state, .label = p->name.text, .release = o->release });
+	if (!o->name)
+		return 0;
+	ret = aop_name_reserve(&p->name, p->where, o->name, o->mode, NULL);
 	if (ret)
 		return ret;
-	ret = watch_add(op, &p->ended, WATCH_KEPT, port_ended, p, AOP_INLINE);
-	if (!ret && o->state == AOP_PENDING)
-		ret = aop_watch(&p->op, &p->started, port_started, p, AOP_INLINE);
-	if (!ret && o->name)
-		ret = aop_name_reserve(&p->name, where, o->name, o->mode, NULL);
-	if (!ret && o->name) {
-		ret = aop_name_bind(&p->name, (struct aop_port *)p);
-		if (ret)
-			aop_name_release(&p->name);
-	}
-	if (ret) {
-		/* Nobody else knows it; not a port that ended, but none. */
-		aop_unwatch(&p->started);
-		aop_unwatch(&p->ended);
-	}
+	ret = aop_name_bind(&p->name, (struct aop_port *)p);
+	if (ret)
+		aop_name_release(&p->name);
 	return ret;
 }
 
 /**
  * aop_port_init() - begin a port
  * @port: memory of the caller's, uninitialised, that stays where it is until dropped
- * @where: AOP_PRIVATE: for one thread's tasks; AOP_LOCAL: for any thread
+ * @where: AOP_PRIVATE: for one thread's tasks; AOP_LOCAL: for any thread; or an opened
+ *	context: for other processes too
  * @o: @o->size is sizeof(struct aop_port_opts), as AOP_PORT_OPTS() does it; or NULL
  *
- * Who serves it starts it (aop_start() on aop_owner()), and ends it as any op.  Its struct
- * must be there while anybody uses it: callers hold a watcher of its op, and so does a
- * name until the port is final; so one that has a name may be answered 0 by aop_drop()
- * on another thread than the one that ends it, and release() tells.  When nobody watches it
- * any more, and so nobody can call, its owner is asked to stop, unless it is AOP_DETACHED.
+ * Who serves it starts it (aop_start() on aop_owner()), and ends it as any op.  When nobody
+ * watches it any more, and so, in process, nobody can call, its owner is asked to stop, unless
+ * it is AOP_DETACHED; between processes clients do not count.  Its struct must be there while
+ * anybody of this process uses it, and takers and clients that wait at it must have ended
+ * before it is dropped.  In process callers hold a watcher of its op, and so does a name
+ * until the port is final; so one that has a name may be answered 0 by aop_drop() on another
+ * thread than the one that ends it, and release() tells.
  *
  * With an error its op is FAILED with that, and each call of it ends so.  Does not block.
- * Any thread in local scope; not a signal handler.
+ * Any thread in local and shared scope; not a signal handler.
  *
  * Return: 0; -EINVAL: an option is wrong, or @where is; -E2BIG: options of a newer
- * library; -EEXIST, -EILSEQ, -ENAMETOOLONG: as aop_name_reserve(); -EOPNOTSUPP: @where is
- * a context.
+ * library; -EEXIST, -EILSEQ, -ENAMETOOLONG: as aop_name_reserve(); in shared scope also what
+ * aop_init_with() may say.
  */
 int aop_port_init(struct aop_port *port, struct aop_ctx *where, const struct aop_port_opts *o)
 {
@@ -264,94 +85,127 @@ int aop_port_init(struct aop_port *port, struct aop_ctx *where, const struct aop
 	if (o)
 		ret = opts_copy(&opts, sizeof(opts), o);
 	if (!ret)
-		ret = check_opts(&opts);
-	if (!ret && !in_process(where))
-		ret = where ? -EOPNOTSUPP : -EINVAL;
-	if (ret)
-		return port_failed(p, ret);
-	p->where = where;
-	p->backlog = opts.backlog ? opts.backlog : BACKLOG;
-	p->message = opts.message ? opts.message : AOP_MAX_MESSAGE;
-	ret = begin(p, where, &opts);
+		ret = where ? check_opts(&opts) : -EINVAL;
+	if (!ret)
+		ret = in_process(where) ? inproc_port_init(p, where, &opts) :
+					  shared_port_init(p, where, &opts);
 	return ret ? port_failed(p, ret) : 0;
 }
 
-/**
- * aop_port_backlog() - how many calls are queued
- * @port: a port
- *
- * Those that wait for room are counted too.  Any thread in local scope, where it may be
- * different by the time it is looked at.
- *
- * Return: how many.
- */
-size_t aop_port_backlog(struct aop_port *port)
+static int attached(struct port *p, struct aop_ctx *ctx, int ret)
 {
-	struct port *p = to_port(port);
-	size_t n;
-
-	lock(p);
-	n = p->nr;
-	unlock(p);
-	return n;
+	if (ret)
+		return port_failed(p, ret);
+	p->where = ctx;
+	return 0;
 }
 
-/* ---- calling ------------------------------------------------------------------------- */
+/**
+ * aop_port_attach() - a port of another process, by descriptor
+ * @port: memory of the caller's, uninitialised, that stays where it is until dropped
+ * @ctx: an opened context
+ * @fd: from aop_export() of the port's op, with AOP_MAY_CALL to call it, AOP_MAY_SERVE to
+ *	take its calls, AOP_MAY_DRIVE to own it; stays the caller's
+ *
+ * aop_take_call() needs AOP_MAY_LOOK as well.  Otherwise like aop_attach().
+ *
+ * Return: as aop_attach().  With an error the port is FAILED, and calls of it end so.
+ */
+int aop_port_attach(struct aop_port *port, struct aop_ctx *ctx, int fd)
+{
+	memset(port, 0, sizeof(*port));
+	return attached(to_port(port), ctx, aop_attach(&port->op, ctx, fd));
+}
 
-/* Cancelled, dropped, or late.  One that was delegated is its next server's to end. */
-static void call_asked(struct aop_watch *watch, const struct aop_status *st)
+/**
+ * aop_port_attach_id() - a port of another process, by the id of its op
+ * @port: memory of the caller's, uninitialised, that stays where it is until dropped
+ * @ctx: an opened context
+ * @id: of aop_id()
+ * @rights: AOP_MAY_CALL, AOP_MAY_LOOK, AOP_MAY_CANCEL; 0: all that the port's mode allows
+ *
+ * Return: as aop_attach_id().  With an error the port is FAILED, and calls of it end so.
+ */
+int aop_port_attach_id(struct aop_port *port, struct aop_ctx *ctx, uint64_t id,
+		       unsigned int rights)
+{
+	memset(port, 0, sizeof(*port));
+	return attached(to_port(port), ctx, aop_attach_id(&port->op, ctx, id, rights));
+}
+
+/* ---- who waits ------------------------------------------------------------------------ */
+
+struct waiter *line_empty(struct line *line, int64_t result)
+{
+	struct waiter *w, *all = line->first;
+
+	for (w = all; w; w = w->next) {
+		w->queued = false;
+		w->result = result;
+	}
+	*line = (struct line){ NULL, NULL };
+	return all;
+}
+
+/* Cancelled, or dropped. */
+static void waiter_asked(struct aop_watch *watch, const struct aop_status *st)
 {
 	struct waiter *w = watch->data;
 	struct port *p = w->of;
 	bool mine;
 
-	if (st->state == AOP_RUNNING)
-		return;
-	lock(p);
+	(void)st;
+	port_lock(p);
 	mine = w->queued;
 	if (mine)
-		calls_remove(p, w);
-	unlock(p);
+		line_remove(w->n == PORT_WANTING ? &p->wanting : &p->takers, w);
+	port_unlock(p);
 	if (mine)
-		let_go(w);
+		waiter_cancelled(w);
 }
 
-/* Queue c; with an error nothing has happened but that nobody watches for its cancel. */
-static int enqueue(struct port *p, struct waiter *w, bool wait)
+void taker_return(struct port *p, struct waiter *w)
 {
-	bool final, late = false, full = false;
-	struct aop_status cause;
-	int ret;
+	bool final, asked;
 
-	w->of = p;
-	w->queued = false;
-	ret = aop_on_asked(aop_owner(&w->op), &w->asked, call_asked, w, AOP_INLINE);
-	if (unlikely(ret))
-		return ret;
-	lock(p);
+	port_lock(p);
 	final = p->final;
-	full = !wait && p->nr >= p->backlog;
-	/* If it was late before it stood in the line, the callback has found nothing to do. */
-	if (!final && !full)
-		late = aop_is_final(&w->op);
-	if (!final && !full && !late) {
-		line_add(&p->calls, w);
-		p->nr++;
+	/* A cancel that came while it was out of the line has found nothing to do. */
+	asked = aop_asked(aop_owner(&w->op));
+	if (!final && !asked) {
+		w->next = p->takers.first;
+		w->prev = NULL;
+		if (w->next)
+			w->next->prev = w;
+		else
+			p->takers.last = w;
+		p->takers.first = w;
+		w->queued = true;
 	}
-	unlock(p);
-	if (unlikely(final || full || late)) {
-		aop_unwatch(&w->asked);
-		if (final) {
-			cause = aop_status(&p->op);
-			end_with_cause(w, &cause);
-		} else if (late) {
-			let_go(w);
-		}
-		return !final && full ? -EAGAIN : 0;
-	}
-	serve(p);
-	return 0;
+	port_unlock(p);
+	if (!final && !asked)
+		return;
+	aop_unwatch(&w->asked);
+	if (asked)
+		waiter_cancelled(w);
+	else
+		aop_done(aop_owner(&w->op), 0);
 }
+
+static struct aop_ctx *scope_of_waiters(const struct port *p)
+{
+	return in_process(p->where) ? p->where : AOP_LOCAL;
+}
+
+/* Ends w, which waits for nothing. */
+static struct aop *at_once(struct waiter *w, int64_t result)
+{
+	aop_unwatch(&w->asked);
+	aop_end(aop_owner(&w->op), result);
+	return &w->op;
+}
+
+/* ---- calling ------------------------------------------------------------------------- */
 
 /**
  * aop_call_with() - call a port, with options
@@ -362,11 +216,12 @@ static int enqueue(struct port *p, struct waiter *w, bool wait)
  * @reply: where the reply goes; or NULL
  * @room: bytes there
  * @o: @o->size is sizeof(struct aop_call_opts), as AOP_CALL_OPTS() does it; or NULL.
- *	flags: AOP_TIMED, AOP_DETACHED, AOP_CALL_TRY
+ *	flags: AOP_TIMED, AOP_DETACHED, AOP_CALL_WAIT
  *
  * The op is PENDING until a server takes the call: until then a cancel ends it, and so
  * does dropping it.  RUNNING it is the server's, who is asked.  A deadline ends it in any
- * case, but it is over only when the server has let go.  Calls are taken in their order.
+ * case, but it is over only when the server has let go.  Calls of one caller are taken in
+ * their order.
  *
  * Streams (@o->requests, @o->replies) are of the port's scope, and the caller's, who has
  * made his ends of them: a sender of requests, a receiver of replies.  The server has the
@@ -374,12 +229,17 @@ static int enqueue(struct port *p, struct waiter *w, bool wait)
  * over, so nobody waits in vain: with an error, also if no server ever took it, the
  * receiver is told that error.  Dropping the receiver tells the server -EPIPE.
  *
- * May end the op of a taker, and so run its inline callbacks.  Does not block, allocates
- * nothing.  Any thread in local scope; not a signal handler.
+ * Where the backlog is full the call fails, and aop_port_room() waits for its turn.  With
+ * AOP_CALL_WAIT it waits itself: in process as a PENDING op; in shared scope this thread
+ * blocks until there is room, at most until the call's deadline.
+ *
+ * In process it may end the op of a taker, and so run its inline callbacks.  In shared scope
+ * one system call; none when corked, and then @msg must stay too.  Does not block otherwise,
+ * allocates nothing.  Any thread in local and shared scope; not a signal handler.
  *
  * Return: the op of @call, never NULL.  Its result is the server's; FAILED, -EAGAIN: the
- * backlog is full (AOP_CALL_TRY); -EMSGSIZE: @len is more than the port takes; -EINVAL:
- * an option is wrong; -EXDEV: a stream is of another scope; as aop_sender_init() and
+ * backlog is full; -EMSGSIZE: @len is more than the port takes; -EINVAL: an option is
+ * wrong; -EXDEV: a stream is of another scope, or the port is shared; as aop_sender_init() and
  * aop_receiver_init() for one of @o; by the system, -EOWNERDEAD: the server let go; or how
  * the port ended.
  */
@@ -393,9 +253,7 @@ struct aop *aop_call_with(struct aop_port *port, struct aop_call *call, const vo
 
 	if (o)
 		ret = opts_copy(&opts, sizeof(opts), o);
-	if (!ret && len > p->message)
-		ret = -EMSGSIZE;
-	if (!ret && opts.flags & ~(AOP_TIMED | AOP_DETACHED | AOP_CALL_TRY))
+	if (!ret && opts.flags & ~(AOP_TIMED | AOP_DETACHED | AOP_CALL_WAIT))
 		ret = -EINVAL;
 	if (ret) {
 		op_ended(to_op(&c->w.op), ret);
@@ -406,28 +264,15 @@ struct aop *aop_call_with(struct aop_port *port, struct aop_call *call, const vo
 	c->reply = reply;
 	c->room = reply ? room : 0;
 	c->got = 0;
-	c->replies.stream = NULL;
-	c->requests.stream = NULL;
-	ret = aop_init_with(&c->w.op, p->where, &(const struct aop_opts){
-				.size = sizeof(struct aop_opts),
-				.flags = opts.flags & ~AOP_CALL_TRY,
-				.label = p->name.text, .deadline = opts.deadline,
-				.loop = opts.loop, .release = opts.release });
-	if (ret)
-		return &c->w.op;
-	if (unlikely(opts.requests || opts.replies))
-		ret = call_streams_begin(c, p->where, &opts);
-	if (likely(!ret))
-		ret = enqueue(p, &c->w, !(opts.flags & AOP_CALL_TRY));
-	if (unlikely(ret)) {
-		call_streams_leave(c, ret);
-		aop_fail(aop_owner(&c->w.op), ret);
-	}
+	if (in_process(p->where))
+		inproc_call(p, c, &opts);
+	else
+		shared_call(p, c, &opts);
 	return &c->w.op;
 }
 
 /**
- * aop_call() - call a port, and wait for room if it has none
+ * aop_call() - call a port
  * @port: a port that the caller holds
  * @call: memory of the caller's, uninitialised, his again when its op is over
  * @msg: the request; the caller's again when the op is over
@@ -450,9 +295,11 @@ struct aop *aop_call(struct aop_port *port, struct aop_call *call, const void *m
  * @call: a call
  *
  * Afterwards the reply is in the call's buffer.  Any thread that holds the call's op,
- * before it is dropped, or the one that has dropped it and was answered 1.
+ * before it is dropped, or the one that has dropped it and was answered 1.  In shared scope
+ * one system call, the first time, unless the call's op was dropped.
  *
- * Return: its bytes, 0 if there is none; -EINPROGRESS: the call is not over.
+ * Return: its bytes, 0 if there is none; -EINPROGRESS: the call is not over; -EFAULT: the
+ * buffer is none.
  */
 int aop_call_reply(struct aop_call *call)
 {
@@ -463,68 +310,117 @@ int aop_call_reply(struct aop_call *call)
 	if (!(s.flags & AOP_F_OVER))
 		return -EINPROGRESS;
 	/* A server that came too late may have written one. */
-	return s.flags & AOP_F_SYSTEM ? 0 : (int)c->got;
+	if (s.flags & AOP_F_SYSTEM)
+		return 0;
+	return to_op(&c->w.op)->scope == &scope_shared ? shared_call_reply(c) : (int)c->got;
+}
+
+/**
+ * aop_port_room() - wait for room in a port's backlog
+ * @port: a port that the caller holds
+ * @waiter: memory of the caller's, uninitialised, his again when its op is over
+ *
+ * For a client whose call has failed with -EAGAIN.  All that wait are told, so the next call
+ * may find none again; a port that has ended tells them too.  In shared scope the op is of
+ * AOP_LOCAL, and somebody has to dispatch the context.
+ *
+ * Does not block, allocates nothing; a system call the first time.  Any thread in local and
+ * shared scope; not a signal handler.
+ *
+ * Return: the op of @waiter, never NULL: DONE, 1.
+ */
+struct aop *aop_port_room(struct aop_port *port, struct aop_waiter *waiter)
+{
+	struct waiter *w = to_waiter(waiter);
+	struct port *p = to_port(port);
+	bool full, shared;
+	int ret = 0;
+
+	shared = !in_process(p->where);
+	if (unlikely(waiter_init(w, scope_of_waiters(p), p, waiter_asked)))
+		return &w->op;
+	w->n = PORT_WANTING;
+	if (shared)
+		ret = shared_watched(p, PORT_WANTING);
+	if (unlikely(ret))
+		return at_once(w, ret);
+	port_lock(p);
+	full = shared ? p->full : !p->final && p->nr >= p->backlog;
+	if (full)
+		line_add(&p->wanting, w);
+	port_unlock(p);
+	return full ? &w->op : at_once(w, 1);
 }
 
 /* ---- serving -------------------------------------------------------------------------- */
 
-static int try_take(struct port *p, struct aop_request *r)
+/* Up to n, without waiting. */
+static int take(struct port *p, struct aop_request *r, size_t n)
 {
-	struct waiter *w;
-	bool final;
+	size_t got = 0;
+	int ret = 1;
 
-	for (;;) {
-		lock(p);
-		w = p->calls.first;
-		if (p->final || !w || p->takers.first || aop_state(&p->op) == AOP_PENDING) {
-			final = p->final;
-			unlock(p);
-			return final ? 0 : -EAGAIN;
-		}
-		calls_remove(p, w);
-		unlock(p);
-		if (likely(accept_call(w))) {
-			fill(r, w);
-			return 1;
-		}
+	while (got < n && ret == 1) {
+		ret = inproc_take(p, to_request(&r[got]));
+		got += ret == 1;
 	}
+	return got ? (int)got : ret;
 }
 
 /**
- * aop_try_take_call() - take a call, or not
+ * aop_serve() - take calls, and wait for the first
  * @port: a port
- * @r: memory of the caller's, uninitialised; out: the call
+ * @r: memory of the caller's, uninitialised, @n of them; out: the calls
+ * @n: how many at the most; 64 are taken at once
+ * @t: AOP_NOWAIT, AOP_FOREVER, nanoseconds, or aop_until() a time
  *
- * The call is RUNNING, and its owner side is the caller's: aop_reply(), aop_delegate(), or
+ * Each call is RUNNING, and its owner side is the caller's: aop_reply(), aop_delegate(), or
  * any call that ends @r->owner.  Letting go of it unanswered ends it -EOWNERDEAD.  If it
  * has streams (@r->replies, @r->requests) only aop_reply() ends it.
  *
- * Runs callbacks that watch the call inline.  Never waits.  Any thread in local scope;
- * not a signal handler.
+ * In shared scope one system call, which carries out the replies that this thread has
+ * corked as well; needs AOP_MAY_SERVE.  In process it runs callbacks that watch the calls
+ * inline, and those who stand in the line of aop_take_call() come first.  Allocates nothing,
+ * but once in a thread where @n is more than 1.  Any thread in local and shared scope; not a
+ * signal handler.
  *
- * Return: 1; 0: the port is final; -EAGAIN: there is none now, others wait to take one,
- * or the port is PENDING.
+ * Return: how many, 1 or more; 0: the port is final; -ETIME: none within @t (AOP_NOWAIT: none
+ * now), or the port is PENDING; -EINVAL: @n is 0; -EDEADLK: the port is private, and @t
+ * would be for ever; in shared scope also -EPERM: this struct may not serve; -ENOSPC: the
+ * context has no free slot; -ENOMEM.
  */
-int aop_try_take_call(struct aop_port *port, struct aop_request *r)
+int aop_serve(struct aop_port *port, struct aop_request *r, size_t n, int64_t t)
 {
-	r->owner = NULL;
-	return try_take(to_port(port), r);
-}
+	struct request *all[AT_ONCE];
+	struct port *p = to_port(port);
+	struct aop *op;
+	size_t i;
+	int ret;
 
-static void take_asked(struct aop_watch *watch, const struct aop_status *st)
-{
-	struct waiter *w = watch->data;
-	struct port *p = w->of;
-	bool mine;
-
-	(void)st;
-	lock(p);
-	mine = w->queued;
-	if (mine)
-		line_remove(&p->takers, w);
-	unlock(p);
-	if (mine)
-		waiter_cancelled(w);
+	if (!n)
+		return -EINVAL;
+	if (n > AT_ONCE)
+		n = AT_ONCE;
+	for (i = 0; i < n; i++) {
+		all[i] = to_request(&r[i]);
+		all[i]->owner = NULL;
+	}
+	if (!in_process(p->where))
+		return shared_take(p, all, n, t);
+	ret = take(p, r, n);
+	if (ret != -EAGAIN)
+		return ret;
+	if (t == AOP_NOWAIT)
+		return -ETIME;
+	op = aop_take_call(port, r);
+	ret = aop_wait(op, t);
+	if (ret)
+		aop_cancel(op, ret);
+	ret = aop_join(op);
+	if (ret != 1 || n == 1)
+		return ret;
+	ret = take(p, r + 1, n - 1);
+	return ret > 0 ? ret + 1 : 1;
 }
 
 /**
@@ -532,39 +428,46 @@ static void take_asked(struct aop_watch *watch, const struct aop_status *st)
  * @port: a port
  * @r: memory of the caller's, uninitialised, his again when its op is over; out: the call
  *
- * As aop_try_take_call().  Takers wait in their order; one call wakes one.  Cancelling the
- * op leaves the line, unless it ends with 1 nevertheless: then there is a call in @r.  So
- * does dropping it, if that is answered 1.
+ * For tasks and loops: as aop_serve(), for one call, as an op.  Takers wait in their order;
+ * one call wakes one.  Cancelling the op leaves the line, unless it ends with 1
+ * nevertheless: then there is a call in @r.  So does dropping it, if that is answered 1.
  *
- * Does not block, allocates nothing.  Any thread in local scope; not a signal handler.
+ * In shared scope the op is of AOP_LOCAL; somebody has to dispatch the context; needs
+ * AOP_MAY_LOOK; one system call.  Does not block, allocates nothing.  Any thread in local
+ * and shared scope; not a signal handler.
  *
- * Return: the op of @r, never NULL: DONE, 1, a call; DONE, 0, the port is final.
+ * Return: the op of @r, never NULL: DONE, 1, a call; DONE, 0, the port is final; else as
+ * aop_serve().
  */
 struct aop *aop_take_call(struct aop_port *port, struct aop_request *r)
 {
-	struct waiter *w = (struct waiter *)r;
+	struct waiter *w = &to_request(r)->w;
 	struct port *p = to_port(port);
+	const bool shared = !in_process(p->where);
 	bool final;
 	int ret;
 
 	r->owner = NULL;
-	ret = try_take(p, r);
+	ret = shared ? -EAGAIN : inproc_take(p, to_request(r));
 	if (ret != -EAGAIN)
 		return waiter_ended(w, p->where, ret);
-	if (unlikely(waiter_init(w, p->where, p, take_asked)))
+	if (unlikely(waiter_init(w, scope_of_waiters(p), p, waiter_asked)))
 		return &w->op;
-	w->to = r;
-	lock(p);
+	w->n = PORT_TAKERS;
+	ret = shared ? shared_watched(p, PORT_TAKERS) : 0;
+	if (unlikely(ret))
+		return at_once(w, ret);
+	port_lock(p);
 	final = p->final;
 	if (!final)
 		line_add(&p->takers, w);
-	unlock(p);
-	if (likely(!final)) {
-		serve(p);
-	} else {
-		aop_unwatch(&w->asked);
-		aop_done(aop_owner(&w->op), 0);
-	}
+	port_unlock(p);
+	if (unlikely(final))
+		return at_once(w, 0);
+	if (shared)
+		shared_serve(p);
+	else
+		inproc_serve(p);
 	return &w->op;
 }
 
@@ -578,63 +481,44 @@ struct aop *aop_take_call(struct aop_port *port, struct aop_request *r)
  * The call's streams are left first: who sends requests is told -EPIPE, and the replies
  * end, with the error if @result is one; otherwise when clones of @r->replies are dropped.
  *
+ * In shared scope one system call; none when corked, until aop_serve() or aop_uncork().
+ *
  * Return: as aop_end(); -EMSGSIZE: the caller has not that much room; -EPERM: it has been
  * answered.
  */
 int aop_reply(struct aop_request *r, int64_t result, const void *msg, size_t len)
 {
-	struct aop_owner *o = r->owner;
-	struct call *c;
-	int ret;
-
-	if (!o)
+	if (!r->owner)
 		return -EPERM;
 	if (len > r->room)
 		return -EMSGSIZE;
-	c = container_of(owner_op(o), struct call, w.op);
-	if (len)
-		memcpy(c->reply, msg, len);
-	c->got = len;
-	r->owner = NULL;
-	if (unlikely(has_streams(c)) && (result >= -4095 || result == aop_asked(o)))
-		call_streams_leave(c, result);
-	ret = aop_end(o, result);
-	if (ret == -EINVAL) {
-		c->got = 0;
-		r->owner = o;
-	}
-	return ret;
+	return to_request(r)->shared ? shared_reply(to_request(r), result, msg, len) :
+					  inproc_reply(to_request(r), result, msg, len);
 }
 
 /**
  * aop_delegate() - hand a call that was taken on to another port
  * @r: the call; its owner side is gone afterwards, unless there is an error
- * @to: a port of the same scope
+ * @to: a port of the same scope, or context
  *
  * Whoever takes it there answers it, and its caller gets that answer.  What the caller asks
  * for meanwhile, that one is told.  A port that is final ends the call with its cause.
  * The caller's watches for the owner (aop_on_asked()) must have been unwatched.
  *
  * Return: 0; -EAGAIN: the backlog of @to is full; -EMSGSIZE: it takes no such request;
- * -EXDEV: it is of another scope; -EPERM: the call has been answered.
+ * -EXDEV: it is of another scope; -EPERM: the call has been answered, or this struct may not
+ * call @to.
  */
 int aop_delegate(struct aop_request *r, struct aop_port *to)
 {
-	struct aop_owner *o = r->owner;
 	struct port *p = to_port(to);
-	int ret;
 
-	if (!o)
+	if (!r->owner)
 		return -EPERM;
-	if (p->where == AOP_PRIVATE ? !is_private(owner_op(o)) : is_private(owner_op(o)))
+	if (to_request(r)->shared == in_process(p->where))
 		return -EXDEV;
-	if (r->len > p->message)
-		return -EMSGSIZE;
-	r->owner = NULL;
-	ret = enqueue(p, container_of(owner_op(o), struct waiter, op), false);
-	if (ret)
-		r->owner = o;
-	return ret;
+	return in_process(p->where) ? inproc_delegate(to_request(r), p) :
+				      shared_delegate(to_request(r), p);
 }
 
 /**
@@ -646,7 +530,14 @@ int aop_delegate(struct aop_request *r, struct aop_port *to)
  */
 void aop_request_from(const struct aop_request *r, struct aop_caller *who)
 {
-	(void)r;
+	const struct request *req = (const struct request *)r;
+
+	if (req->shared) {
+		who->uid = req->uid;
+		who->gid = req->gid;
+		who->pid = req->pid;
+		return;
+	}
 	who->uid = geteuid();
 	who->gid = getegid();
 	who->pid = getpid();

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * port_name.c - names of ports of this process
+ * port_name.c - names of ports
  *
- * Names of local ports are found by all threads, under names_lock; those of private ports
- * by their own thread only, which takes none.  A bound name has a watcher of the port's
- * op, so that who finds it can have another; it is given up when the port is final.
+ * In shared scope the module has them.  Those of local ports are found by all threads, under
+ * names_lock; those of private ports by their own thread only, which takes none.  A bound
+ * name has a watcher of the port's op, so that who finds it can have another; it is given up
+ * when the port is final.
  */
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "port.h"
+#include "shared.h"
 
 static struct lock names_lock;
 static struct name *local_names;
@@ -58,7 +60,7 @@ static unsigned int utf8_length(const unsigned char *s)
 	return n;
 }
 
-/* The rules of the kernel's names. */
+/* The rules of the module's names. */
 static int check_name(const char *name)
 {
 	const unsigned char *s = (const unsigned char *)name;
@@ -102,19 +104,82 @@ static void drop(struct port *p)
 		aop_drop(&p->op);
 }
 
+/* In shared scope: what the module does with a name. */
+static int call_module(struct aop_ctx *ctx, struct aop_ioc_name *e, const char *text)
+{
+	e->size = sizeof(*e);
+	e->name = (uintptr_t)text;
+	return kernel_call(ctx, AOP_IOC_NAME, e);
+}
+
+static int shared_reserve(struct name *n, struct aop_ctx *ctx, unsigned int mode,
+			  struct aop_holder *holder)
+{
+	struct aop_ioc_name e = {
+		.what = AOP_NAME_RESERVE,
+		.mode = mode ? mode & 0111 : 0100,
+	};
+	int ret;
+
+	ret = call_module(ctx, &e, n->text);
+	if (ret == -EEXIST && holder)
+		*holder = (struct aop_holder){ .id = e.id, .uid = e.uid, .pid = e.pid };
+	if (ret)
+		return ret;
+	n->where = ctx;
+	n->mode = e.mode;
+	return 0;
+}
+
+static int shared_bind(struct name *n, const struct port *p)
+{
+	struct aop_ioc_name e = {
+		.what = AOP_NAME_BIND,
+		.mode = n->mode,
+		.handle = to_op(&p->op)->handle,
+	};
+
+	return call_module(n->where, &e, n->text);
+}
+
+static int shared_release(struct name *n)
+{
+	struct aop_ioc_name e = { .what = AOP_NAME_RELEASE };
+	struct aop_ctx *ctx = n->where;
+
+	n->where = NULL;
+	return call_module(ctx, &e, n->text);
+}
+
+static int shared_find(struct port *p, struct aop_ctx *ctx, const char *text)
+{
+	struct aop_ioc_name e = { .what = AOP_NAME_FIND };
+	int ret;
+
+	ret = call_module(ctx, &e, text);
+	if (ret)
+		return ret;
+	memset(p, 0, sizeof(*p));
+	p->where = ctx;
+	op_bind(to_op(&p->op), ctx, NULL, e.handle, AOP_MAY_CALL, 0);
+	return 0;
+}
+
 /**
  * aop_name_reserve() - have a name for a port
  * @n: memory of the caller's, uninitialised, that stays where it is until released
- * @where: AOP_PRIVATE: for ports of this thread; AOP_LOCAL: for those of this process
+ * @where: AOP_PRIVATE: for ports of this thread; AOP_LOCAL: for those of this process; or an
+ *	opened context: for those of a network namespace; it is gone with the context
  * @text: valid UTF-8 without control characters, shorter than AOP_NAME_SIZE; copied
- * @mode: between processes: x bits, who may find it
+ * @mode: between processes: x bits, who may find it; 0: 0100
  * @holder: out, with -EEXIST: who has it; or NULL
  *
- * Does not block.  Any thread in local scope; not a signal handler.
+ * One system call in shared scope.  Does not block.  Any thread in local and shared scope;
+ * not a signal handler.
  *
  * Return: 0; -EEXIST: somebody has it; -EILSEQ: is not UTF-8; -ENAMETOOLONG; -EINVAL: is
- * empty, or has control characters, or @mode is wrong, or @where is NULL; -EOPNOTSUPP: @where
- * is a context.
+ * empty, or has control characters, or @mode is wrong, or @where is NULL; in shared scope
+ * also -EDQUOT: the user has too many; -ENOMEM; -EIO.
  */
 int aop_name_reserve(struct aop_port_name *n, struct aop_ctx *where, const char *text,
 		     unsigned int mode, struct aop_holder *holder)
@@ -125,13 +190,13 @@ int aop_name_reserve(struct aop_port_name *n, struct aop_ctx *where, const char 
 	mine->where = NULL;
 	if (!where || mode & ~0777)
 		return -EINVAL;
-	if (!in_process(where))
-		return -EOPNOTSUPP;
 	ret = check_name(text);
 	if (ret)
 		return ret;
 	strcpy(mine->text, text);
 	mine->port = NULL;
+	if (!in_process(where))
+		return shared_reserve(mine, where, mode, holder);
 	lock(where);
 	theirs = find(where, text);
 	if (theirs) {
@@ -170,6 +235,8 @@ int aop_name_bind(struct aop_port_name *n, struct aop_port *p)
 		return -EINVAL;
 	if (!aop_owner(&port->op))
 		return -EPERM;
+	if (!in_process(name->where))
+		return shared_bind(name, port);
 	aop_hold(&port->op);
 	lock(name->where);
 	old = unbind(name);
@@ -191,9 +258,10 @@ int aop_name_bind(struct aop_port_name *n, struct aop_port *p)
  * aop_name_release() - give a name up
  * @n: a name; the caller's memory afterwards
  *
- * What it was bound to goes on.  Any thread in local scope, one at a time for a name.
+ * What it was bound to goes on.  Any thread in local and shared scope, one at a time for a
+ * name.
  *
- * Return: 0; -EINVAL: it is not reserved.
+ * Return: 0; -EINVAL: it is not reserved; -EIO: in a forked child.
  */
 int aop_name_release(struct aop_port_name *n)
 {
@@ -203,6 +271,8 @@ int aop_name_release(struct aop_port_name *n)
 
 	if (!where)
 		return -EINVAL;
+	if (!in_process(where))
+		return shared_release(name);
 	lock(where);
 	for (at = names_of(where); *at != name; at = &(*at)->next)
 		;
@@ -239,16 +309,18 @@ unsigned int names_forget(struct port *p)
 
 /**
  * aop_port_find() - the port that a name is bound to
- * @p: memory of the caller's, uninitialised; in process it is used only for an error
+ * @p: memory of the caller's, uninitialised, that stays where it is until dropped; in process
+ *	it is used only for an error
  * @where: the scope of the name
  * @name: what aop_name_reserve() was told, or aop_port_init()
  *
- * What is returned is held, as by aop_hold(): drop its op.  It may be final by then.  Any
- * thread in local scope.
+ * What is returned is held, as by aop_hold(): drop its op.  It may be final by then.  In
+ * shared scope it may be called, and nothing else.  Any thread in local and shared scope.
  *
  * Return: the port; or @p, whose op is FAILED: -ENOENT: nobody has that name; -ENOTCONN:
- * it is reserved, and bound to nothing; -EILSEQ, -ENAMETOOLONG, -EINVAL: it is no name;
- * -EOPNOTSUPP.  Calls of it end so.
+ * it is reserved, and bound to nothing; -EILSEQ, -ENAMETOOLONG, -EINVAL: it is no name; in
+ * shared scope also -EACCES: its mode does not allow it; -ENOSPC, -EDQUOT, -ENOMEM, -EIO.
+ * Calls of it end so.
  */
 struct aop_port *aop_port_find(struct aop_port *p, struct aop_ctx *where, const char *name)
 {
@@ -256,13 +328,15 @@ struct aop_port *aop_port_find(struct aop_port *p, struct aop_ctx *where, const 
 	struct name *n;
 	int ret;
 
-	if (!in_process(where)) {
-		ret = where ? -EOPNOTSUPP : -EINVAL;
-		goto none;
-	}
-	ret = check_name(name);
+	ret = where ? check_name(name) : -EINVAL;
 	if (ret)
 		goto none;
+	if (!in_process(where)) {
+		ret = shared_find(to_port(p), where, name);
+		if (ret)
+			goto none;
+		return p;
+	}
 	lock(where);
 	n = find(where, name);
 	if (n && n->port) {

@@ -116,7 +116,7 @@ int shared_attach_id(struct op *op, struct aop_ctx *ctx, uint64_t id, uint32_t r
  * The owner's side lets go: his watches first, since after the signal the slot may
  * be another op's (dispatch sees that too, by the generation).
  */
-static void forget_asked(struct op *op)
+void shared_forget_asked(struct op *op)
 {
 	struct aop_ctx *ctx = op->ctx;
 	struct watch *w, *next;
@@ -163,7 +163,7 @@ static void freed(struct op *op, uint32_t word, int64_t result)
  * may give the struct back at once, so afterwards it is touched only if no watcher
  * is left.  Returns whether that is so.
  */
-static bool owner_leaves(struct op *op)
+bool shared_owner_leaves(struct op *op)
 {
 	uint32_t sides;
 
@@ -175,7 +175,7 @@ static bool owner_leaves(struct op *op)
 }
 
 /* No side is left, and this is how it ended. */
-static void owner_frees(struct op *op, uint32_t what, int64_t value, int ret)
+void shared_owner_frees(struct op *op, uint32_t what, int64_t value, int ret)
 {
 	struct aop_status last;
 
@@ -211,7 +211,7 @@ static int shared_signal(struct op *op, uint32_t what, int64_t value, uint64_t t
 	if (unlikely(!(sides & SIDE_OWNER)))
 		return -EPERM;
 	if (ends)
-		forget_asked(op);
+		shared_forget_asked(op);
 	if (c) {
 		if (what == AOP_SIGNAL_START) {
 			cork_submit(c);
@@ -229,17 +229,17 @@ static int shared_signal(struct op *op, uint32_t what, int64_t value, uint64_t t
 		/* Nobody watches through this handle any more: it can go. */
 		if (sides == SIDE_OWNER)
 			e->what |= AOP_SIGNAL_DETACH;
-		alone = owner_leaves(op);
+		alone = shared_owner_leaves(op);
 	}
 	if (!c)
 		ret = kernel_call(ctx, AOP_IOC_SIGNAL_ONE, e);
 	if (unlikely(ret == -EALREADY && what == AOP_SIGNAL_START)) {
 		/* Over since the call: see shared_drop(). */
-		forget_asked(op);
-		alone = owner_leaves(op);
+		shared_forget_asked(op);
+		alone = shared_owner_leaves(op);
 	}
 	if (alone)
-		owner_frees(op, what, value, ret);
+		shared_owner_frees(op, what, value, ret);
 	return ret;
 }
 
@@ -474,14 +474,16 @@ static int shared_drop(struct op *op)
 		     !op->born_over))
 		wait_for_owner(op);
 	handle = op->handle;
-	rights = op->rights & (AOP_MAY_LOOK | AOP_MAY_CANCEL);
+	rights = op->rights & ~AOP_MAY_DRIVE;
 	mine = !(atomic_fetch_sub_explicit(&op->sides, SIDE_WATCHER, memory_order_acq_rel) &
 		 SIDE_OWNER);
 	/* Now op is either ours alone, or the owner's, who may free it. */
 	if (mine)
 		op_unhook(op);
 	c = cork_of(ctx);
-	if (c)
+	if (unlikely(op->is_call) && mine && last.state >= AOP_DONE && call_reap(op, &last))
+		;
+	else if (c)
 		cork_detach(c, mine ? op : NULL, handle, rights);
 	else
 		dispatch_detach(ctx, handle, rights, last.state >= AOP_DONE);
@@ -520,9 +522,9 @@ int shared_export(struct op *op, uint32_t rights)
 	e.handle = op->handle;
 	fd = kernel_call(op->ctx, AOP_IOC_EXPORT, &e);
 	if (fd >= 0 && rights & AOP_MAY_DRIVE) {
-		forget_asked(op);
-		if (owner_leaves(op))
-			owner_frees(op, AOP_SIGNAL_LET_GO, 0, 0);
+		shared_forget_asked(op);
+		if (shared_owner_leaves(op))
+			shared_owner_frees(op, AOP_SIGNAL_LET_GO, 0, 0);
 	}
 	return fd;
 }

@@ -106,6 +106,7 @@ static inline uint32_t watch_wants(const struct watch *w)
 		[WATCH_ASKED] = AOP_EV_ASKED | AOP_EV_ORPHAN | AOP_EV_FINAL,
 		[WATCH_FINAL] = AOP_EV_FINAL,
 		[WATCH_KEPT] = AOP_EV_FINAL,
+		[WATCH_ROOM] = AOP_EV_ROOM,
 	};
 
 	return wants[w->kind];
@@ -121,12 +122,22 @@ void dispatch_run(struct watch *w);
 
 /* ---- shared.c ---------------------------------------------------------------- */
 
+/* The owner's side is about to let go by a call of its own: in this order, see there. */
+void shared_forget_asked(struct op *op);
+bool shared_owner_leaves(struct op *op);
+void shared_owner_frees(struct op *op, uint32_t what, int64_t value, int ret);
+
 int shared_init(struct op *op, struct aop_ctx *ctx, const struct aop_opts *o);
 int shared_attach(struct op *op, struct aop_ctx *ctx, int fd);
 int shared_attach_id(struct op *op, struct aop_ctx *ctx, uint64_t id, uint32_t rights);
 int shared_export(struct op *op, uint32_t rights);
 int shared_group(struct op *op, struct aop_ctx *ctx, struct op *const *members, size_t n,
 		 size_t need, uint32_t flags);
+
+/* ---- port_shared.c ------------------------------------------------------------ */
+
+/* op, a call, has ended, and its last watcher lets go: has its handle gone with the reply? */
+bool call_reap(struct op *op, const struct aop_status *last);
 
 /* ---- fork.c ------------------------------------------------------------------ */
 

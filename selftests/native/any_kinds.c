@@ -75,7 +75,7 @@ static int pop(struct aop_receiver *rx)
 TEST_F(kinds, S11_one_to_one)
 {
 	call(self, false, false, 0);
-	ASSERT_EQ(1, aop_try_take_call(&self->port, &self->r));
+	ASSERT_EQ(1, aop_serve(&self->port, &self->r, 1, AOP_NOWAIT));
 	EXPECT_EQ(NULL, self->r.replies);
 	EXPECT_EQ(NULL, self->r.requests);
 	EXPECT_EQ(0, aop_reply(&self->r, 7, NULL, 0));
@@ -88,7 +88,7 @@ TEST_F(kinds, S11_one_to_one)
 TEST_F(kinds, S9_one_shot_dropped_unused)
 {
 	call(self, false, false, 0);
-	ASSERT_EQ(1, aop_try_take_call(&self->port, &self->r));
+	ASSERT_EQ(1, aop_serve(&self->port, &self->r, 1, AOP_NOWAIT));
 	EXPECT_EQ(0, aop_let_go(self->r.owner));
 	EXPECT_EQ(-EOWNERDEAD, aop_join(&self->c.op));
 }
@@ -100,7 +100,7 @@ TEST_F(kinds, S11_one_to_many)
 
 	call(self, false, true, 0);
 	EXPECT_EQ(NOTHING, pop(&self->rx));
-	ASSERT_EQ(1, aop_try_take_call(&self->port, &self->r));
+	ASSERT_EQ(1, aop_serve(&self->port, &self->r, 1, AOP_NOWAIT));
 	EXPECT_EQ(NULL, self->r.requests);
 	for (i = 0; i < 3; i++)
 		EXPECT_EQ(1, push(self->r.replies, i));
@@ -116,7 +116,7 @@ TEST_F(kinds, S11_one_to_many)
 TEST_F(kinds, S10_multi_writer_without_a_send)
 {
 	call(self, false, true, 0);
-	ASSERT_EQ(1, aop_try_take_call(&self->port, &self->r));
+	ASSERT_EQ(1, aop_serve(&self->port, &self->r, 1, AOP_NOWAIT));
 	EXPECT_EQ(0, aop_reply(&self->r, 0, NULL, 0));
 	EXPECT_EQ(END, pop(&self->rx));
 	EXPECT_EQ(0, aop_join(&self->c.op));
@@ -130,7 +130,7 @@ TEST_F(kinds, S11_many_to_one)
 	EXPECT_EQ(1, push(&self->tx, 1));
 	call(self, true, false, 0);
 	EXPECT_EQ(1, push(&self->tx, 2));
-	ASSERT_EQ(1, aop_try_take_call(&self->port, &self->r));
+	ASSERT_EQ(1, aop_serve(&self->port, &self->r, 1, AOP_NOWAIT));
 	EXPECT_EQ(NULL, self->r.replies);
 	EXPECT_EQ(1, push(&self->tx, 3));
 	EXPECT_EQ(0, aop_sender_end(&self->tx));
@@ -147,7 +147,7 @@ TEST_F(kinds, S11_many_to_many)
 	int i;
 
 	call(self, true, true, 0);
-	ASSERT_EQ(1, aop_try_take_call(&self->port, &self->r));
+	ASSERT_EQ(1, aop_serve(&self->port, &self->r, 1, AOP_NOWAIT));
 	for (i = 0; i < 10; i++) {
 		EXPECT_EQ(1, push(&self->tx, i));
 		EXPECT_EQ(1, push(self->r.replies, 2 * pop(self->r.requests)));
@@ -168,7 +168,7 @@ TEST_F(kinds, S9_multi_use_outlives_the_call)
 	struct aop_sender mine, other;
 
 	call(self, false, true, 0);
-	ASSERT_EQ(1, aop_try_take_call(&self->port, &self->r));
+	ASSERT_EQ(1, aop_serve(&self->port, &self->r, 1, AOP_NOWAIT));
 	ASSERT_EQ(0, aop_sender_clone(&mine, self->r.replies));
 	ASSERT_EQ(0, aop_sender_clone(&other, &mine));
 	EXPECT_EQ(1, push(self->r.replies, 1));
@@ -190,7 +190,7 @@ TEST_F(kinds, S9_multi_use_outlives_the_call)
 TEST_F(kinds, S10_the_server_fails)
 {
 	call(self, true, true, 0);
-	ASSERT_EQ(1, aop_try_take_call(&self->port, &self->r));
+	ASSERT_EQ(1, aop_serve(&self->port, &self->r, 1, AOP_NOWAIT));
 	EXPECT_EQ(1, push(self->r.replies, 1));
 	EXPECT_EQ(-EINVAL, aop_reply(&self->r, -5000, NULL, 0));
 	EXPECT_EQ(1, push(self->r.replies, 2));
@@ -209,7 +209,7 @@ TEST_F(kinds, S11_cancelled_by_the_caller)
 	struct aop *wait;
 
 	call(self, true, true, 0);
-	ASSERT_EQ(1, aop_try_take_call(&self->port, &self->r));
+	ASSERT_EQ(1, aop_serve(&self->port, &self->r, 1, AOP_NOWAIT));
 	wait = aop_stream_pop(&self->rx, &self->t[0], &self->item, 4);
 	EXPECT_EQ(AOP_ASKED, aop_cancel(&self->c.op, -EINTR));
 	EXPECT_EQ(-EINTR, aop_asked(self->r.owner));
@@ -225,7 +225,7 @@ TEST_F(kinds, S11_cancelled_by_the_caller)
 TEST_F(kinds, cancelled_for_a_reason_of_ones_own)
 {
 	call(self, false, true, 0);
-	ASSERT_EQ(1, aop_try_take_call(&self->port, &self->r));
+	ASSERT_EQ(1, aop_serve(&self->port, &self->r, 1, AOP_NOWAIT));
 	EXPECT_EQ(AOP_ASKED, aop_cancel(&self->c.op, -100000));
 	EXPECT_EQ(0, aop_reply(&self->r, -100000, NULL, 0));
 	EXPECT_EQ(ERROR(-ECANCELED), pop(&self->rx));
@@ -236,7 +236,7 @@ TEST_F(kinds, cancelled_for_a_reason_of_ones_own)
 TEST_F(kinds, S11_the_caller_goes)
 {
 	call(self, true, true, 0);
-	ASSERT_EQ(1, aop_try_take_call(&self->port, &self->r));
+	ASSERT_EQ(1, aop_serve(&self->port, &self->r, 1, AOP_NOWAIT));
 	EXPECT_EQ(1, push(&self->tx, 1));
 	aop_sender_drop(&self->tx);
 	aop_receiver_drop(&self->rx);
@@ -308,7 +308,7 @@ TEST_F(kinds, S9_ended_while_it_is_queued)
 	EXPECT_EQ(END, pop(&self->rx));
 	EXPECT_EQ(-EPIPE, push(&self->tx, 1));
 	EXPECT_EQ(-EINTR, aop_join(&self->c.op));
-	EXPECT_EQ(0, aop_port_backlog(&self->port));
+	EXPECT_EQ(-ETIME, aop_serve(&self->port, &self->r, 1, AOP_NOWAIT));
 
 	ASSERT_EQ(0, begin(&self->replies, self->any.where, self->mem[1]));
 	ASSERT_EQ(0, aop_receiver_init(&self->rx, &self->replies, 0));
@@ -322,7 +322,7 @@ TEST_F(kinds, S9_ended_while_it_is_queued)
 	ASSERT_EQ(0, aop_receiver_init(&self->rx, &self->replies, 0));
 	aop_call_with(&self->port, &self->c, "x", 2, NULL, 0,
 		      AOP_CALL_OPTS(.replies = &self->replies, .deadline = 1));
-	EXPECT_EQ(-EAGAIN, aop_try_take_call(&self->port, &self->r));
+	EXPECT_EQ(-ETIME, aop_serve(&self->port, &self->r, 1, AOP_NOWAIT));
 	EXPECT_EQ(ERROR(-ETIMEDOUT), pop(&self->rx));
 	EXPECT_EQ(-ETIMEDOUT, aop_join(&self->c.op));
 
@@ -330,7 +330,7 @@ TEST_F(kinds, S9_ended_while_it_is_queued)
 	ASSERT_EQ(0, aop_receiver_init(&self->rx, &self->replies, 0));
 	aop_call(&self->port, &other[0], "x", 2, NULL, 0);
 	aop_call(&self->port, &other[1], "x", 2, NULL, 0);
-	call(self, false, true, AOP_CALL_TRY);
+	call(self, false, true, 0);
 	EXPECT_EQ(-EAGAIN, aop_join(&self->c.op));
 	EXPECT_EQ(ERROR(-EAGAIN), pop(&self->rx));
 	EXPECT_EQ(END, pop(&self->rx));
@@ -349,7 +349,7 @@ TEST_F(kinds, the_deadline_comes_while_it_is_served)
 {
 	aop_call_with(&self->port, &self->c, "x", 2, NULL, 0,
 		      AOP_CALL_OPTS(.replies = &self->replies, .deadline = AOP_MS(20)));
-	ASSERT_EQ(1, aop_try_take_call(&self->port, &self->r));
+	ASSERT_EQ(1, aop_serve(&self->port, &self->r, 1, AOP_NOWAIT));
 	EXPECT_EQ(-ETIMEDOUT, aop_get(&self->c.op, AOP_FOREVER));
 	EXPECT_FALSE(aop_is_over(&self->c.op));
 	EXPECT_EQ(1, push(self->r.replies, 1));
@@ -367,10 +367,10 @@ TEST_F(kinds, S14_delegated)
 
 	ASSERT_EQ(0, aop_port_init(&to, self->any.where, AOP_PORT_OPTS(.state = AOP_RUNNING)));
 	call(self, true, true, 0);
-	ASSERT_EQ(1, aop_try_take_call(&self->port, &self->r));
+	ASSERT_EQ(1, aop_serve(&self->port, &self->r, 1, AOP_NOWAIT));
 	EXPECT_EQ(1, push(self->r.replies, 1));
 	EXPECT_EQ(0, aop_delegate(&self->r, &to));
-	ASSERT_EQ(1, aop_try_take_call(&to, &r));
+	ASSERT_EQ(1, aop_serve(&to, &r, 1, AOP_NOWAIT));
 	EXPECT_EQ(1, push(r.replies, 2));
 	EXPECT_EQ(1, push(&self->tx, 3));
 	EXPECT_EQ(3, pop(r.requests));
@@ -396,7 +396,7 @@ TEST_F(kinds, what_is_refused)
 	ASSERT_EQ(0, begin(&self->replies, self->any.where, self->mem[1]));
 	ASSERT_EQ(0, aop_sender_init(&tx, &self->replies, AOP_ONE_SHOT));
 	EXPECT_EQ(-EBUSY, aop_join(call(self, true, true, 0)));
-	EXPECT_EQ(0, aop_port_backlog(&self->port));
+	EXPECT_EQ(-ETIME, aop_serve(&self->port, &self->r, 1, AOP_NOWAIT));
 }
 
 /* ---- races -------------------------------------------------------------------- */

@@ -19,15 +19,18 @@ ANY_VARIANTS(port);
 FIXTURE_SETUP(port)
 {
 	ANY_SETUP();
-	if (self->any.scope == ANY_SHARED)
-		SKIP(return, "shared: see port.c");
 	ASSERT_EQ(0, aop_port_init(&self->port, self->any.where,
-				   AOP_PORT_OPTS(.backlog = 4, .state = AOP_RUNNING)));
+				   AOP_PORT_OPTS(.backlog = 6, .state = AOP_RUNNING)));
 }
 
 FIXTURE_TEARDOWN(port)
 {
 	any_teardown(&self->any);
+}
+
+static int take(struct aop_port *port, struct aop_request *r)
+{
+	return aop_serve(port, r, 1, AOP_NOWAIT);
 }
 
 #define CALL(i, text) \
@@ -43,16 +46,15 @@ TEST_F(port, S1_S4_taken_in_order)
 		aop_call(&self->port, &self->c[i], text[i], 8, self->reply[i], 16);
 		EXPECT_EQ(AOP_PENDING, aop_state(&self->c[i].op));
 	}
-	EXPECT_EQ(3, aop_port_backlog(&self->port));
 	for (i = 0; i < 3; i++) {
-		ASSERT_EQ(1, aop_try_take_call(&self->port, &self->r[i]));
+		ASSERT_EQ(1, take(&self->port, &self->r[i]));
 		EXPECT_STREQ(text[i], self->r[i].msg);
 		EXPECT_EQ(8, self->r[i].len);
 		EXPECT_EQ(16, self->r[i].room);
 		EXPECT_EQ(AOP_RUNNING, aop_state(&self->c[i].op));
 		EXPECT_EQ(-EINPROGRESS, aop_call_reply(&self->c[i]));
 	}
-	EXPECT_EQ(-EAGAIN, aop_try_take_call(&self->port, &self->r[3]));
+	EXPECT_EQ(-ETIME, take(&self->port, &self->r[3]));
 	EXPECT_EQ(NULL, self->r[3].owner);
 	for (i = 2; i >= 0; i--) {
 		EXPECT_EQ(-EMSGSIZE, aop_reply(&self->r[i], 0, text[0], 17));
@@ -70,7 +72,7 @@ TEST_F(port, caller_is_known)
 	struct aop_caller who = { .uid = 77 };
 
 	CALL(0, "x");
-	ASSERT_EQ(1, aop_try_take_call(&self->port, &self->r[0]));
+	ASSERT_EQ(1, take(&self->port, &self->r[0]));
 	aop_request_from(&self->r[0], &who);
 	EXPECT_EQ(geteuid(), who.uid);
 	EXPECT_EQ(getegid(), who.gid);
@@ -80,30 +82,138 @@ TEST_F(port, caller_is_known)
 	EXPECT_EQ(-EIO, aop_join(&self->c[0].op));
 }
 
-/* S1: full: fail now, in a time, or wait. */
-TEST_F(port, S1_full)
+static void fill_up(struct __test_metadata *_metadata, struct _test_data_port *self, int n)
 {
 	int i;
 
-	for (i = 0; i < 4; i++)
+	for (i = 0; i < n; i++) {
 		CALL(i, "x");
-	aop_call_with(&self->port, &self->c[4], "x", 2, NULL, 0,
-		      AOP_CALL_OPTS(.flags = AOP_CALL_TRY));
-	EXPECT_TRUE(aop_is_over(&self->c[4].op));
-	EXPECT_EQ(-EAGAIN, aop_join(&self->c[4].op));
-	aop_call_with(&self->port, &self->c[5], "x", 2, NULL, 0,
-		      AOP_CALL_OPTS(.deadline = 1));
-	CALL(6, "last");
-	EXPECT_EQ(-ETIMEDOUT, aop_get(&self->c[5].op, AOP_FOREVER));
-	EXPECT_EQ(-ETIMEDOUT, aop_join(&self->c[5].op));
-	for (i = 0; i < 5; i++) {
-		ASSERT_EQ(1, aop_try_take_call(&self->port, &self->r[0]));
-		EXPECT_STREQ(i == 4 ? "last" : "x", self->r[0].msg);
+		ASSERT_EQ(AOP_PENDING, aop_state(&self->c[i].op));
+	}
+}
+
+/* How many one client may queue: between processes there is always a place for another. */
+static int places(struct _test_data_port *self)
+{
+	return self->any.scope == ANY_SHARED ? 3 : 6;
+}
+
+/* S1: full: fail now, wait for room, in a time or without one. */
+TEST_F(port, S1_full)
+{
+	int i, n = places(self);
+	struct aop_waiter w[2];
+
+	EXPECT_EQ(1, aop_join(aop_port_room(&self->port, &w[0])));
+	fill_up(_metadata, self, n);
+	CALL(n, "x");
+	EXPECT_TRUE(aop_is_over(&self->c[n].op));
+	EXPECT_EQ(-EAGAIN, aop_join(&self->c[n].op));
+	for (i = 0; i < 2; i++) {
+		aop_port_room(&self->port, &w[i]);
+		EXPECT_FALSE(aop_is_final(&w[i].op));
+	}
+	EXPECT_EQ(AOP_ASKED, aop_cancel(&w[0].op, 0));
+	EXPECT_EQ(-ECANCELED, aop_join(&w[0].op));
+	aop_call_with(&self->port, &self->c[7], "x", 2, NULL, 0,
+		      AOP_CALL_OPTS(.deadline = 1, .flags = AOP_CALL_WAIT));
+	EXPECT_EQ(-ETIMEDOUT, aop_get(&self->c[7].op, AOP_FOREVER));
+	EXPECT_EQ(-ETIMEDOUT, aop_join(&self->c[7].op));
+	any_turn(&self->any);
+	EXPECT_FALSE(aop_is_final(&w[1].op));
+	for (i = 0; i < n; i++) {
+		ASSERT_EQ(1, take(&self->port, &self->r[0]));
 		EXPECT_EQ(0, aop_reply(&self->r[0], i, NULL, 0));
 	}
-	EXPECT_EQ(4, aop_join(&self->c[6].op));
-	for (i = 0; i < 4; i++)
+	any_turn(&self->any);
+	EXPECT_EQ(1, aop_join(&w[1].op));
+	for (i = 0; i < n; i++)
 		EXPECT_EQ(i, aop_join(&self->c[i].op));
+	CALL(0, "x");
+	EXPECT_EQ(AOP_PENDING, aop_state(&self->c[0].op));
+	EXPECT_EQ(1, aop_drop(&self->c[0].op));
+}
+
+static void *take_all(void *arg)
+{
+	struct _test_data_port *self = arg;
+	int i, n = places(self);
+
+	for (i = 0; i < n + 1; i++) {
+		if (aop_serve(&self->port, self->r, 1, AOP_FOREVER) != 1)
+			break;
+		aop_reply(self->r, i, NULL, 0);
+	}
+	return NULL;
+}
+
+/* S1: who waits for room has his turn after those that were first. */
+TEST_F(port, S1_waits_for_room)
+{
+	int i, n = places(self);
+	pthread_t thread;
+
+	ANY_THREADS();
+	fill_up(_metadata, self, n);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, take_all, self));
+	aop_call_with(&self->port, &self->c[n], "last", 5, NULL, 0,
+		      AOP_CALL_OPTS(.flags = AOP_CALL_WAIT));
+	EXPECT_EQ(n, aop_join(&self->c[n].op));
+	for (i = 0; i < n; i++)
+		EXPECT_EQ(i, aop_join(&self->c[i].op));
+	pthread_join(thread, NULL);
+}
+
+/* Who waits for room is told of the end as well. */
+TEST_F(port, S1_no_room_any_more)
+{
+	int i, n = places(self);
+	struct aop_waiter w;
+
+	EXPECT_EQ(1, aop_join(aop_port_room(&self->port, &w)));
+	fill_up(_metadata, self, n);
+	CALL(n, "x");
+	EXPECT_EQ(-EAGAIN, aop_join(&self->c[n].op));
+	aop_port_room(&self->port, &w);
+	EXPECT_FALSE(aop_is_final(&w.op));
+	EXPECT_EQ(0, aop_done(aop_owner(&self->port.op), 0));
+	for (i = 0; i < n; i++)
+		EXPECT_EQ(-ESHUTDOWN, aop_join(&self->c[i].op));
+	any_turn(&self->any);
+	EXPECT_EQ(1, aop_join(&w.op));
+	EXPECT_EQ(1, aop_drop(&self->port.op));
+}
+
+/* Many at once, in their order; for private ports nobody else could come. */
+TEST_F(port, S1_many_at_once)
+{
+	char text[3][8] = { "one", "two", "three" };
+	struct aop_port port;
+	int i;
+
+	ASSERT_EQ(0, aop_port_init(&port, self->any.where, AOP_PORT_OPTS(.state = AOP_RUNNING)));
+	EXPECT_EQ(-EINVAL, aop_serve(&port, self->r, 0, AOP_NOWAIT));
+	EXPECT_EQ(-ETIME, aop_serve(&port, self->r, 4, AOP_NOWAIT));
+	EXPECT_EQ(-ETIME, aop_serve(&port, self->r, 4, 1));
+	for (i = 0; i < 3; i++)
+		aop_call(&port, &self->c[i], text[i], 8, self->reply[i], 16);
+	ASSERT_EQ(2, aop_serve(&port, self->r, 2, AOP_FOREVER));
+	ASSERT_EQ(1, aop_serve(&port, self->r + 2, 2, AOP_FOREVER));
+	EXPECT_EQ(NULL, self->r[3].owner);
+	for (i = 0; i < 3; i++) {
+		EXPECT_STREQ(text[i], self->r[i].msg);
+		EXPECT_EQ(0, aop_reply(&self->r[i], i, text[2 - i], 6));
+	}
+	for (i = 0; i < 3; i++) {
+		EXPECT_EQ(i, aop_join(&self->c[i].op));
+		EXPECT_EQ(6, aop_call_reply(&self->c[i]));
+		EXPECT_STREQ(text[2 - i], self->reply[i]);
+	}
+	EXPECT_EQ(0, aop_done(aop_owner(&port.op), 0));
+	EXPECT_EQ(0, aop_serve(&port, self->r, 4, AOP_FOREVER));
+	EXPECT_EQ(1, aop_drop(&port.op));
+	if (self->any.scope == ANY_PRIVATE)
+		EXPECT_EQ(-EDEADLK, aop_serve(&self->port, self->r, 1, AOP_FOREVER));
 }
 
 /* S12: takers wait in their order, and one call wakes one. */
@@ -113,7 +223,7 @@ TEST_F(port, S12_takers_wait)
 
 	for (i = 0; i < 3; i++)
 		aop_take_call(&self->port, &self->r[i]);
-	EXPECT_EQ(-EAGAIN, aop_try_take_call(&self->port, &self->r[3]));
+	EXPECT_EQ(-ETIME, take(&self->port, &self->r[3]));
 	EXPECT_EQ(AOP_ASKED, aop_cancel(&self->r[1].op, 0));
 	EXPECT_EQ(-ECANCELED, aop_join(&self->r[1].op));
 	CALL(0, "a");
@@ -138,7 +248,7 @@ TEST_F(port, cancelled_before_and_after_it_is_taken)
 	EXPECT_EQ(AOP_STOPPED, aop_cancel(&self->c[0].op, -EINTR));
 	EXPECT_TRUE(aop_is_over(&self->c[0].op));
 	EXPECT_EQ(-EINTR, aop_join(&self->c[0].op));
-	ASSERT_EQ(1, aop_try_take_call(&self->port, &self->r[0]));
+	ASSERT_EQ(1, take(&self->port, &self->r[0]));
 	EXPECT_STREQ("b", self->r[0].msg);
 	EXPECT_EQ(AOP_ASKED, aop_cancel(&self->c[1].op, -EINTR));
 	EXPECT_FALSE(aop_is_final(&self->c[1].op));
@@ -153,10 +263,10 @@ TEST_F(port, dropped)
 	CALL(0, "a");
 	CALL(1, "b");
 	EXPECT_EQ(1, aop_drop(&self->c[0].op));
-	EXPECT_EQ(1, aop_port_backlog(&self->port));
-	ASSERT_EQ(1, aop_try_take_call(&self->port, &self->r[0]));
+	ASSERT_EQ(1, take(&self->port, &self->r[0]));
 	EXPECT_STREQ("b", self->r[0].msg);
-	EXPECT_EQ(0, aop_drop(&self->c[1].op));
+	/* In process the server has the struct as well. */
+	EXPECT_EQ(self->any.scope == ANY_SHARED, aop_drop(&self->c[1].op));
 	EXPECT_EQ(-EPIPE, aop_asked(self->r[0].owner));
 	EXPECT_EQ(0, aop_reply(&self->r[0], 0, NULL, 0));
 }
@@ -165,12 +275,12 @@ TEST_F(port, dropped)
 TEST_F(port, S9_dropped_unused)
 {
 	CALL(0, "a");
-	ASSERT_EQ(1, aop_try_take_call(&self->port, &self->r[0]));
+	ASSERT_EQ(1, take(&self->port, &self->r[0]));
 	EXPECT_EQ(0, aop_let_go(self->r[0].owner));
 	EXPECT_EQ(-EOWNERDEAD, aop_join(&self->c[0].op));
 	aop_call_with(&self->port, &self->c[1], "x", 2, self->reply[1], 16,
 		      AOP_CALL_OPTS(.deadline = AOP_MS(200)));
-	ASSERT_EQ(1, aop_try_take_call(&self->port, &self->r[1]));
+	ASSERT_EQ(1, take(&self->port, &self->r[1]));
 	EXPECT_EQ(-ETIMEDOUT, aop_get(&self->c[1].op, AOP_FOREVER));
 	EXPECT_EQ(-ETIMEDOUT, aop_asked(self->r[1].owner));
 	EXPECT_EQ(-EALREADY, aop_reply(&self->r[1], 0, TEXT("late")));
@@ -220,12 +330,13 @@ TEST_F(port, how_a_port_ends)
 		EXPECT_EQ(NULL, self->r[0].owner);
 		aop_call(&port, &self->c[2], "c", 2, NULL, 0);
 		for (k = 0; k < 3; k++) {
+			EXPECT_EQ(0, aop_wait(&self->c[k].op, AOP_FOREVER));
 			EXPECT_EQ(ends[i].state == AOP_CANCELLED ? AOP_CANCELLED : AOP_FAILED,
 				  aop_state(&self->c[k].op));
 			EXPECT_EQ(ends[i].want, aop_join(&self->c[k].op));
 		}
 		EXPECT_EQ(0, aop_join(aop_take_call(&port, &self->r[0])));
-		EXPECT_EQ(0, aop_try_take_call(&port, &self->r[0]));
+		EXPECT_EQ(0, take(&port, &self->r[0]));
 		EXPECT_EQ(1, aop_drop(&port.op));
 	}
 }
@@ -235,7 +346,7 @@ TEST_F(port, taken_before_the_end)
 {
 	CALL(0, "a");
 	CALL(1, "b");
-	ASSERT_EQ(1, aop_try_take_call(&self->port, &self->r[0]));
+	ASSERT_EQ(1, take(&self->port, &self->r[0]));
 	EXPECT_EQ(0, aop_done(aop_owner(&self->port.op), 0));
 	EXPECT_EQ(-ESHUTDOWN, aop_join(&self->c[1].op));
 	EXPECT_EQ(AOP_RUNNING, aop_state(&self->c[0].op));
@@ -251,7 +362,7 @@ TEST_F(port, starting_up)
 
 	ASSERT_EQ(0, aop_port_init(&port, self->any.where, NULL));
 	aop_call(&port, &self->c[0], "a", 2, NULL, 0);
-	EXPECT_EQ(-EAGAIN, aop_try_take_call(&port, &self->r[0]));
+	EXPECT_EQ(-ETIME, take(&port, &self->r[0]));
 	aop_take_call(&port, &self->r[0]);
 	EXPECT_FALSE(aop_is_final(&self->r[0].op));
 	EXPECT_EQ(0, aop_start(aop_owner(&port.op)));
@@ -282,16 +393,16 @@ TEST_F(port, S14_delegate)
 				   AOP_PORT_OPTS(.state = AOP_RUNNING, .backlog = 1,
 						 .message = 4)));
 	CALL(0, "ask");
-	ASSERT_EQ(1, aop_try_take_call(&self->port, &self->r[0]));
+	ASSERT_EQ(1, take(&self->port, &self->r[0]));
 	EXPECT_EQ(0, aop_delegate(&self->r[0], &second));
 	EXPECT_EQ(-EPERM, aop_delegate(&self->r[0], &second));
 	/* It runs, so the cancel is for whoever takes it next. */
 	EXPECT_EQ(AOP_RUNNING, aop_state(&self->c[0].op));
 	EXPECT_EQ(AOP_ASKED, aop_cancel(&self->c[0].op, -EINTR));
-	ASSERT_EQ(1, aop_try_take_call(&second, &self->r[1]));
+	ASSERT_EQ(1, take(&second, &self->r[1]));
 	EXPECT_EQ(-EINTR, aop_asked(self->r[1].owner));
 	EXPECT_EQ(0, aop_delegate(&self->r[1], &third));
-	ASSERT_EQ(1, aop_try_take_call(&third, &self->r[2]));
+	ASSERT_EQ(1, take(&third, &self->r[2]));
 	EXPECT_STREQ("ask", self->r[2].msg);
 	EXPECT_EQ(0, aop_reply(&self->r[2], 3, TEXT("far")));
 	EXPECT_EQ(4, aop_call_reply(&self->c[0]));
@@ -302,8 +413,8 @@ TEST_F(port, S14_delegate)
 	CALL(1, "longer");
 	CALL(2, "b");
 	aop_call(&third, &self->c[3], "x", 2, NULL, 0);
-	ASSERT_EQ(1, aop_try_take_call(&self->port, &self->r[1]));
-	ASSERT_EQ(1, aop_try_take_call(&self->port, &self->r[2]));
+	ASSERT_EQ(1, take(&self->port, &self->r[1]));
+	ASSERT_EQ(1, take(&self->port, &self->r[2]));
 	EXPECT_EQ(-EMSGSIZE, aop_delegate(&self->r[1], &third));
 	EXPECT_EQ(-EAGAIN, aop_delegate(&self->r[2], &third));
 	EXPECT_EQ(AOP_RUNNING, aop_state(&self->c[2].op));
@@ -332,7 +443,7 @@ TEST_F(port, what_is_refused)
 					 AOP_PORT_OPTS(.message = AOP_MAX_MESSAGE + 1)));
 	/* A port that could not begin ends its calls so. */
 	EXPECT_EQ(-EINVAL, aop_join(aop_call(&port, &self->c[0], big, 1, NULL, 0)));
-	EXPECT_EQ(0, aop_try_take_call(&port, &self->r[0]));
+	EXPECT_EQ(0, take(&port, &self->r[0]));
 	EXPECT_EQ(1, aop_drop(&port.op));
 	EXPECT_EQ(-EMSGSIZE, aop_join(aop_call(&self->port, &self->c[0], big, sizeof(big),
 					       NULL, 0)));
@@ -346,7 +457,7 @@ TEST_F(port, O5_reserve_bind_find_release)
 {
 	struct aop_holder holder = { .pid = 0 };
 	struct aop_port_name name, other;
-	struct aop_port port, *p;
+	struct aop_port port, none, *p;
 
 	p = aop_port_find(&port, self->any.where, "svc");
 	EXPECT_EQ(&port, p);
@@ -360,24 +471,25 @@ TEST_F(port, O5_reserve_bind_find_release)
 	ASSERT_EQ(0, aop_name_bind(&name, &self->port));
 	/* A clash tells who has it. */
 	EXPECT_EQ(-EEXIST, aop_name_reserve(&other, self->any.where, "svc", 0700, &holder));
-	EXPECT_EQ(&self->port, holder.port);
+	EXPECT_EQ(aop_id(&self->port.op), holder.id);
+	EXPECT_EQ(self->any.scope == ANY_SHARED ? NULL : &self->port, holder.port);
 	EXPECT_EQ(getpid(), holder.pid);
 	EXPECT_EQ(geteuid(), holder.uid);
 	EXPECT_EQ(-EINVAL, aop_name_release(&other));
-	EXPECT_EQ(-EEXIST, aop_port_init(&port, self->any.where, AOP_PORT_OPTS(.name = "svc")));
+	EXPECT_EQ(-EEXIST, aop_port_init(&none, self->any.where, AOP_PORT_OPTS(.name = "svc")));
 	p = aop_port_find(&port, self->any.where, "svc");
-	EXPECT_EQ(&self->port, p);
+	EXPECT_EQ(self->any.scope == ANY_SHARED ? &port : &self->port, p);
 	aop_call(p, &self->c[0], "x", 2, NULL, 0);
-	ASSERT_EQ(1, aop_try_take_call(&self->port, &self->r[0]));
+	ASSERT_EQ(1, take(&self->port, &self->r[0]));
 	EXPECT_EQ(0, aop_reply(&self->r[0], 1, NULL, 0));
 	EXPECT_EQ(1, aop_join(&self->c[0].op));
 	EXPECT_EQ(0, aop_name_release(&name));
-	EXPECT_EQ(-ENOENT, aop_result(&aop_port_find(&port, self->any.where, "svc")->op));
+	EXPECT_EQ(-ENOENT, aop_result(&aop_port_find(&none, self->any.where, "svc")->op));
 	/* Who has found it has it still. */
 	aop_call(p, &self->c[0], "x", 2, NULL, 0);
 	EXPECT_EQ(0, aop_done(aop_owner(&self->port.op), 0));
 	EXPECT_EQ(-ESHUTDOWN, aop_join(&self->c[0].op));
-	EXPECT_EQ(0, aop_drop(&p->op));
+	EXPECT_EQ(p == &port, aop_drop(&p->op));
 	EXPECT_EQ(1, aop_drop(&self->port.op));
 }
 
@@ -396,8 +508,8 @@ TEST_F(port, O5_bound_anew)
 	ASSERT_EQ(0, aop_port_init(&port, self->any.where, AOP_PORT_OPTS(.name = "own")));
 	ASSERT_EQ(0, aop_name_bind(&name, &port));
 	p = aop_port_find(&mem, self->any.where, "own");
-	EXPECT_EQ(&port, p);
-	EXPECT_EQ(0, aop_drop(&p->op));
+	EXPECT_EQ(self->any.scope == ANY_SHARED ? &mem : &port, p);
+	EXPECT_EQ(p == &mem, aop_drop(&p->op));
 	EXPECT_EQ(0, aop_done(aop_owner(&port.op), 0));
 	EXPECT_EQ(-EPERM, aop_name_bind(&name, &port));
 	EXPECT_EQ(1, aop_drop(&port.op));
@@ -455,7 +567,7 @@ static void *serve(void *arg)
 	struct server *s = arg;
 	struct aop_request r;
 
-	while ((s->end = aop_join(aop_take_call(s->port, &r))) == 1) {
+	while ((s->end = aop_serve(s->port, &r, 1, AOP_FOREVER)) == 1) {
 		if (++s->served % 4)
 			aop_reply(&r, r.len, r.msg, r.len);
 		else
@@ -480,7 +592,8 @@ static void *client(void *arg)
 	int i;
 
 	for (i = 0; i < k->rounds; i++) {
-		aop_call(k->port, &c, &i, sizeof(i), reply, sizeof(reply));
+		aop_call_with(k->port, &c, &i, sizeof(i), reply, sizeof(reply),
+			      AOP_CALL_OPTS(.flags = AOP_CALL_WAIT));
 		if (k->cancels && i % 2)
 			aop_cancel(&c.op, 0);
 		result = aop_join(&c.op);
@@ -578,6 +691,7 @@ TEST_F(port, taker_is_cancelled_while_a_call_comes)
 		if (!(i & 1))
 			CALL(0, "x");
 		pthread_join(thread, NULL);
+		any_turn(&self->any);
 		got = aop_join(&self->r[0].op);
 		if (got == 1) {
 			EXPECT_EQ(AOP_ASKED, aop_cancel(&self->r[1].op, 0));
