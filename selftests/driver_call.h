@@ -48,16 +48,31 @@ static inline int driver_open(const char *device)
 	return fd < 0 ? -errno : fd;
 }
 
+static inline FILE *driver_param_open(const char *module, const char *name, const char *how)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "/sys/module/%s/parameters/%s", module, name);
+	return fopen(path, how);
+}
+
+static inline int driver_param_set(const char *module, const char *name, int value)
+{
+	FILE *f = driver_param_open(module, name, "we");
+
+	if (!f)
+		return -errno;
+	fprintf(f, "%d", value);
+	return fclose(f) ? -errno : 0;
+}
+
 /* A parameter of a driver, or -errno. */
 static inline long long driver_param(const char *module, const char *name)
 {
-	char path[128];
+	FILE *f = driver_param_open(module, name, "re");
 	long long v;
-	FILE *f;
 	int n;
 
-	snprintf(path, sizeof(path), "/sys/module/%s/parameters/%s", module, name);
-	f = fopen(path, "re");
 	if (!f)
 		return -errno;
 	n = fscanf(f, "%lld", &v);

@@ -156,6 +156,25 @@ TEST_F(dma, M9_M10_deadlines_of_a_running_and_of_a_queued_transfer)
 	EXPECT_ENDED(&self->c, third, AOP_DONE, BURST);
 }
 
+/* Over before it is queued, or just then: whoever comes second stops it. */
+TEST_F(dma, M9_M10_deadlines_that_have_passed_already)
+{
+	uint64_t h, last;
+	int i;
+
+	for (i = 0; i < 50; i++) {
+		h = transfer(&self->c, self->dev, ENDLESS, 1, 1);
+		ASSERT_NE(0, h);
+		EXPECT_EQ(AOP_EV_OVER, abi_wait_one(&self->c, h, AOP_EV_OVER, 0));
+		EXPECT_ENDED(&self->c, h, AOP_FAILED, -ETIMEDOUT);
+		EXPECT_EQ(0, abi_detach(&self->c, h, 0));
+	}
+	/* None of them is in the way. */
+	last = transfer(&self->c, self->dev, BURST, 1, 0);
+	EXPECT_EQ(AOP_EV_OVER, abi_wait_one(&self->c, last, AOP_EV_OVER, 0));
+	EXPECT_ENDED(&self->c, last, AOP_DONE, BURST);
+}
+
 TEST_F(dma, C5_K2_an_abandoned_transfer_is_taken_off_the_queue)
 {
 	struct pollfd p = { .events = POLLIN };

@@ -4,33 +4,12 @@
  * races with everything else that may end it or begin to look at it.  The first one
  * wins, each loser is told so, and the driver's data is released once.
  */
-#include "driver.h"
+#include "driver_fixture.h"
 
 #include <poll.h>
 #include <sys/epoll.h>
 
-#define MODULE	"test/aop_selftest"
 #define ROUNDS	300
-
-FIXTURE(driver) {
-	struct abi_ctx c;
-	int dev;
-};
-
-FIXTURE_SETUP(driver)
-{
-	ASSERT_EQ(0, driver_load(MODULE, ""));
-	self->dev = driver_open(AOP_SELFTEST_DEVICE);
-	ASSERT_GE(self->dev, 0);
-	ASSERT_EQ(0, abi_open(&self->c, 64));
-}
-
-FIXTURE_TEARDOWN(driver)
-{
-	abi_close(&self->c);
-	close(self->dev);
-	EXPECT_EQ(0, driver_unload(MODULE));
-}
 
 /* From where a driver ends most of its operations. */
 static uint32_t interrupt(void)

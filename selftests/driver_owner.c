@@ -1,59 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A driver as owner: K5 from every context, M6, C1 to C5, M9, and how it may go.  The
- * driver is kmod/test/aop_selftest.c, which does what it is told.
+ * A driver as owner: K5 from every context, M6, C1 to C5, M9.  The driver is
+ * kmod/test/aop_selftest.c, which does what it is told.
  */
-#include "driver.h"
+#include "driver_fixture.h"
 #include "perm.h"
 
-#include <sys/eventfd.h>
 #include <sys/stat.h>
-
-#define MODULE	"test/aop_selftest"
-
-FIXTURE(driver) {
-	struct abi_ctx c;
-	int dev;
-	uint32_t ops;		/* when nothing had begun */
-};
-
-FIXTURE_SETUP(driver)
-{
-	ASSERT_EQ(0, abi_param_get("ops", &self->ops));
-	ASSERT_EQ(0, driver_load(MODULE, ""));
-	self->dev = driver_open(AOP_SELFTEST_DEVICE);
-	ASSERT_GE(self->dev, 0);
-	ASSERT_EQ(0, abi_open(&self->c, 64));
-}
-
-FIXTURE_TEARDOWN(driver)
-{
-	uint32_t ops;
-
-	abi_close(&self->c);
-	if (self->dev >= 0)
-		close(self->dev);
-	/* Some tests have unloaded it. */
-	driver_unload(MODULE);
-	EXPECT_EQ(-ENOENT, driver_unload(MODULE));
-	/* Ops with a deadline are freed by a work item. */
-	do {
-		EXPECT_EQ(0, abi_param_get("ops", &ops));
-	} while (ops > self->ops && !sched_yield());
-}
-
-/* A handle on an op of the driver, which has no descriptor then; or 0. */
-static uint64_t driver_handle(struct abi_ctx *c, int dev, uint32_t index, uint32_t flags)
-{
-	int fd = driver_op(dev, index, flags);
-	uint64_t h = 0;
-
-	if (fd < 0)
-		return 0;
-	abi_attach_fd(c, fd, 0, 0, AOP_EV_ALL, &h);
-	close(fd);
-	return h;
-}
 
 static const uint32_t contexts[] = { SELFTEST_PROCESS, SELFTEST_SOFTIRQ, SELFTEST_HARDIRQ };
 
@@ -204,6 +157,23 @@ TEST_F(driver, K5_C2_release_waits_for_the_cancel_callback)
 		EXPECT_EQ(1, until_told(self->dev, i, 1, 1).releases);
 		EXPECT_EQ(1, told(self->dev, i).cancels);
 	}
+}
+
+/* What comes while the driver is being told is told by a second call, not forgotten. */
+TEST_F(driver, C2_C5_another_reason_while_the_callback_runs)
+{
+	int fd = driver_op(self->dev, 0, SELFTEST_RUNNING | SELFTEST_GATED);
+	struct selftest_call ask = { .what = SELFTEST_CANCEL, .fd = fd };
+
+	EXPECT_EQ(AOP_ASKED, call(self->dev, &ask));
+	until_at_gate(self->dev);
+	EXPECT_EQ(AOP_EV_ASKED, told(self->dev, 0).why);
+	close(fd);
+	EXPECT_EQ(1, told(self->dev, 0).cancels);
+	EXPECT_EQ(0, drive(self->dev, 0, SELFTEST_GATE, 1));
+	EXPECT_EQ(AOP_EV_ASKED | AOP_EV_ORPHAN, until_told(self->dev, 0, 2, 0).why);
+	EXPECT_EQ(0, drive(self->dev, 0, SELFTEST_CANCELLED, 0));
+	EXPECT_EQ(2, until_told(self->dev, 0, 2, 1).cancels);
 }
 
 TEST_F(driver, C5_the_driver_is_told_when_nobody_looks_any_more)
@@ -359,157 +329,6 @@ TEST_F(driver, K9_C2_SIGKILL_of_who_asked_to_cancel)
 	close(ready[1]);
 }
 
-/* ---- drivers that go -------------------------------------------------------- */
-
-/* How many lines of the kernel's log since @from say that ops were left. */
-static int warnings(int kmsg)
-{
-	char line[2048];
-	ssize_t n;
-	int count = 0;
-
-	while ((n = read(kmsg, line, sizeof(line) - 1)) > 0) {
-		line[n] = 0;
-		count += !!strstr(line, "unfinished");
-	}
-	return count;
-}
-
-static int open_log(void)
-{
-	int kmsg = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-
-	lseek(kmsg, 0, SEEK_END);
-	return kmsg;
-}
-
-TEST_F(driver, K5_M6_a_driver_that_destroys_its_source_leaves_nothing_waiting)
-{
-	int kmsg = open_log(), i;
-	uint64_t h[8];
-
-	for (i = 0; i < 8; i++) {
-		h[i] = driver_handle(&self->c, self->dev, i, i % 2 ? SELFTEST_RUNNING : 0);
-		ASSERT_NE(0, h[i]);
-	}
-	EXPECT_EQ(0, drive(self->dev, 0, SELFTEST_DONE, 1));
-	EXPECT_EQ(0, drive(self->dev, 0, SELFTEST_DESTROY, 0));
-	EXPECT_ENDED(&self->c, h[0], AOP_DONE, 1);
-	for (i = 1; i < 8; i++) {
-		EXPECT_OWNER_DEAD(&self->c, h[i]);
-		EXPECT_EQ(1, told(self->dev, i).releases);
-	}
-	EXPECT_EQ(1, warnings(kmsg));
-	/* Nothing was left: no warning. */
-	EXPECT_EQ(0, drive(self->dev, 0, SELFTEST_DESTROY, 0));
-	EXPECT_EQ(0, warnings(kmsg));
-	close(kmsg);
-}
-
-TEST_F(driver, K1_K5_M6_unloading_a_driver_that_forgot_its_ops)
-{
-	struct pollfd p = { .events = POLLIN };
-	struct waiter t;
-	struct aop_status st;
-	uint64_t h, end;
-	int kmsg = open_log();
-	uint64_t left;
-
-	p.fd = driver_op(self->dev, 0, SELFTEST_RUNNING);
-	ASSERT_GE(p.fd, 0);
-	ASSERT_EQ(0, abi_attach_fd(&self->c, p.fd, 0, 0, AOP_EV_FINAL, &h));
-	left = driver_handle(&self->c, self->dev, 1, 0);
-	ASSERT_EQ(0, abi_group(&self->c, &left, 1, 1, 0, 0, &end));
-	ASSERT_EQ(0, waiter_sleep(&t, &self->c, h, AOP_EV_FINAL, 0));
-	EXPECT_EQ(-EWOULDBLOCK, driver_unload(MODULE));
-
-	EXPECT_EQ(0, drive(self->dev, 0, SELFTEST_FORGET, 0));
-	close(self->dev);
-	self->dev = -1;
-	/* The data of the driver is freed, and its ops go on: as if it had leaked them. */
-	EXPECT_EQ(AOP_RUNNING, abi_state(&self->c, h));
-	EXPECT_EQ(0, driver_unload(MODULE));
-
-	EXPECT_OWNER_DEAD(&self->c, h);
-	EXPECT_OWNER_DEAD(&self->c, left);
-	EXPECT_EQ(0, waiter_join(&t));
-	EXPECT_EQ(AOP_EV_FINAL, abi_wait_one(&self->c, end, AOP_EV_FINAL, 0));
-	EXPECT_EQ(1, poll(&p, 1, -1));
-	EXPECT_EQ(sizeof(st), read(p.fd, &st, sizeof(st)));
-	EXPECT_EQ(-EOWNERDEAD, st.result);
-	EXPECT_EQ(AOP_TOO_LATE, abi_cancel(&self->c, h, 0));
-	EXPECT_EQ(1, warnings(kmsg));
-	close(p.fd);
-	close(kmsg);
-}
-
-static void *read_one(void *arg)
-{
-	struct aop_status st = { 0 };
-
-	if (read(*(int *)arg, &st, sizeof(st)) != sizeof(st))
-		return NULL;
-	return (void *)(intptr_t)-st.result;
-}
-
-/* Open, waited for in each way, and imported: by way of an eventfd, as all imports. */
-TEST_F(driver, K1_K5_unloading_with_ops_open_waited_for_and_imported)
-{
-	struct aop_ioc_eventfd ex = { .size = sizeof(ex), .mask = AOP_EV_FINAL };
-	struct aop_ioc_import im = { .size = sizeof(im) };
-	int fd = driver_op(self->dev, 0, SELFTEST_RUNNING);
-	int efd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	struct waiter t;
-	pthread_t reader;
-	void *result;
-	uint64_t h;
-
-	ASSERT_EQ(0, abi_attach_fd(&self->c, fd, 0, 0, AOP_EV_FINAL, &h));
-	ex.handle = h;
-	ex.fd = efd;
-	ASSERT_EQ(0, abi_ioctl(self->c.fd, AOP_IOC_EVENTFD, &ex));
-	im.fd = efd;
-	ASSERT_EQ(0, abi_ioctl(self->c.fd, AOP_IOC_IMPORT, &im));
-	ASSERT_EQ(0, waiter_sleep(&t, &self->c, h, AOP_EV_FINAL, 0));
-	ASSERT_EQ(0, pthread_create(&reader, NULL, read_one, &fd));
-	/* aop itself cannot go while a driver uses it, whether or not there are ops. */
-	EXPECT_EQ(-EWOULDBLOCK, unload());
-	EXPECT_EQ(-EWOULDBLOCK, driver_unload(MODULE));
-	EXPECT_EQ(0, drive(self->dev, 0, SELFTEST_FORGET, 0));
-	close(self->dev);
-	self->dev = -1;
-	EXPECT_EQ(AOP_RUNNING, abi_state(&self->c, im.handle));
-	EXPECT_EQ(0, driver_unload(MODULE));
-	EXPECT_EQ(0, waiter_join(&t));
-	EXPECT_OWNER_DEAD(&self->c, h);
-	pthread_join(reader, &result);
-	EXPECT_EQ(EOWNERDEAD, (intptr_t)result);
-	EXPECT_EQ(AOP_EV_FINAL, abi_wait_one(&self->c, im.handle, AOP_EV_FINAL, 0));
-	EXPECT_ENDED(&self->c, im.handle, AOP_DONE, 0);
-	/* They are still there, and so is aop. */
-	EXPECT_EQ(-EWOULDBLOCK, unload());
-	close(fd);
-	close(efd);
-}
-
-TEST_F(driver, K1_unloading_a_driver_whose_ops_are_still_held)
-{
-	int fd = driver_op(self->dev, 0, 0);
-	uint64_t h = driver_handle(&self->c, self->dev, 1, 0);
-	struct aop_status st;
-
-	EXPECT_EQ(0, drive(self->dev, 0, SELFTEST_DONE, 1));
-	EXPECT_EQ(0, drive(self->dev, 1, SELFTEST_DONE, 2));
-	close(self->dev);
-	self->dev = -1;
-	EXPECT_EQ(0, driver_unload(MODULE));
-	EXPECT_EQ(sizeof(st), read(fd, &st, sizeof(st)));
-	EXPECT_EQ(1, st.result);
-	EXPECT_ENDED(&self->c, h, AOP_DONE, 2);
-	EXPECT_EQ(AOP_TOO_LATE, abi_cancel(&self->c, h, 0));
-	close(fd);
-}
-
 /* ---- whose they are -------------------------------------------------------------- */
 
 /*
@@ -558,6 +377,33 @@ TEST_F(driver, K7_the_op_is_of_whom_the_driver_says)
 	EXPECT_EQ(0, drive(dev, 0, SELFTEST_DONE, 0));
 	close(fd);
 	close(dev);
+}
+
+TEST_F(driver, K8_what_a_driver_may_not_ask_for)
+{
+	static const struct selftest_call good = {
+		.what = SELFTEST_TRY, .flags = AOP_CREATE_DETACHED, .mask = 0666,
+		.fd = AOP_MAY_LOOK, .total = AOP_LABEL_SIZE - 1, .pad = AOP_RUNNING,
+	};
+	struct selftest_call c;
+
+#define TRIED(err, field, with)							\
+do {										\
+	c = good;								\
+	c.field = with;								\
+	EXPECT_EQ(err, call(self->dev, &c));					\
+} while (0)
+	TRIED(0, pad, AOP_PENDING);
+	TRIED(0, value, INT64_MAX);
+	TRIED(0, fd, AOP_MAY_LOOK | AOP_MAY_CANCEL);
+	TRIED(-ENAMETOOLONG, total, AOP_LABEL_SIZE);
+	TRIED(-EINVAL, flags, AOP_CREATE_DETACHED << 1);
+	TRIED(-EINVAL, mask, 01000);
+	TRIED(-EINVAL, mask, 0100);
+	TRIED(-EINVAL, pad, AOP_DONE);
+	TRIED(-EINVAL, value, -1);
+	TRIED(-EINVAL, fd, 0);
+	TRIED(-EINVAL, fd, AOP_MAY_DRIVE);
 }
 
 /* ---- handing out --------------------------------------------------------------- */

@@ -304,6 +304,38 @@ TEST_F(driver, W4_waits_in_a_driver_end)
 	EXPECT_EQ(AOP_RUNNING, abi_state(&self->c, self->h));
 }
 
+static int caught;
+
+static void catch(int sig)
+{
+	(void)sig;
+	__atomic_fetch_add(&caught, 1, __ATOMIC_SEQ_CST);
+}
+
+/* A handler that restarts calls is not seen by who waits; any other ends the wait. */
+TEST_F(driver, W2_signals_and_waits_in_a_driver)
+{
+	struct sigaction act = { .sa_handler = catch, .sa_flags = SA_RESTART };
+	struct sleeper s = { .dev = self->dev, .fd = self->fd, .mask = AOP_EV_FINAL };
+	int i;
+
+	ASSERT_EQ(0, sigaction(SIGUSR1, &act, NULL));
+	act.sa_flags = 0;
+	ASSERT_EQ(0, sigaction(SIGUSR2, &act, NULL));
+	ASSERT_TRUE(sleeper_start(&s));
+	for (i = 1; i <= 3; i++) {
+		EXPECT_EQ(0, pthread_kill(s.thread, SIGUSR1));
+		while (__atomic_load_n(&caught, __ATOMIC_SEQ_CST) < i)
+			sched_yield();
+		ASSERT_TRUE(until_asleep(s.tid));
+	}
+	EXPECT_EQ(0, pthread_kill(s.thread, SIGUSR2));
+	pthread_join(s.thread, NULL);
+	EXPECT_EQ(-EINTR, s.ret);
+	EXPECT_EQ(AOP_RUNNING, abi_state(&self->c, self->h));
+	EXPECT_EQ(0, abi_done(&self->c, self->h, 7));
+}
+
 TEST_F(driver, K9_SIGKILL_of_who_waits_in_a_driver)
 {
 	pid_t pid = spawn();

@@ -25,10 +25,7 @@
 #include "../compat.h"
 #include "aop_selftest.h"
 
-struct tester;
-
 struct owned {
-	struct tester *tester;
 	struct aop_owner *owner;
 	u32 flags;
 	u32 why;
@@ -42,7 +39,6 @@ struct watched {
 };
 
 struct seen {
-	struct tester *tester;
 	struct watched *watched;
 	u32 flags;
 	u32 word;
@@ -55,9 +51,6 @@ struct tester {
 	struct mutex lock;		/* see above */
 	struct aop_source *source;
 	bool forget;
-	bool open;			/* the gate */
-	atomic_t at_gate;
-	wait_queue_head_t gate;
 	struct owned owned[SELFTEST_PLACES];
 	struct seen seen[SELFTEST_PLACES];
 	/* What is called in an interrupt: */
@@ -70,11 +63,47 @@ struct tester {
 /* For SELFTEST_LOCKED: what a driver must not do. */
 static DEFINE_MUTEX(wrong_lock);
 
-static void wait_at_gate(struct tester *t)
+/* Nothing may be called any more. */
+static bool gone;
+
+/*
+ * The gate is of the module, and a parameter too: an open file would hold the module,
+ * and so hide what else does.
+ */
+static DECLARE_WAIT_QUEUE_HEAD(gate);
+static bool gate_open;
+static atomic_t at_gate;
+
+static void set_gate(bool open)
 {
-	atomic_inc(&t->at_gate);
-	wait_event(t->gate, READ_ONCE(t->open));
-	atomic_dec(&t->at_gate);
+	WRITE_ONCE(gate_open, open);
+	wake_up_all(&gate);
+}
+
+static int set_gate_param(const char *text, const struct kernel_param *param)
+{
+	bool open;
+	int ret = kstrtobool(text, &open);
+
+	if (!ret)
+		set_gate(open);
+	return ret;
+}
+
+static const struct kernel_param_ops gate_param_ops = {
+	.set = set_gate_param,
+	.get = param_get_bool,
+};
+module_param_cb(gate, &gate_param_ops, &gate_open, 0644);
+MODULE_PARM_DESC(gate, "what waits at the gate may go on");
+module_param_named(at_gate, at_gate.counter, int, 0444);
+MODULE_PARM_DESC(at_gate, "how many wait there");
+
+static void wait_at_gate(void)
+{
+	atomic_inc(&at_gate);
+	wait_event(gate, READ_ONCE(gate_open));
+	atomic_dec(&at_gate);
 }
 
 /* ---- owning ------------------------------------------------------------ */
@@ -82,13 +111,15 @@ static void wait_at_gate(struct tester *t)
 static void owned_cancel(struct aop_owner *owner, void *priv, u32 why)
 {
 	struct owned *o = priv;
+	u32 flags = o->flags;
 
-	WARN_ON_ONCE(!in_task() || irqs_disabled());
+	WARN_ON_ONCE(gone || !in_task() || irqs_disabled());
 	WRITE_ONCE(o->why, why);
 	atomic_inc(&o->cancels);
-	if (o->flags & SELFTEST_GATED)
-		wait_at_gate(o->tester);
-	if (o->flags & SELFTEST_ENDS)
+	/* A driver that forgets has freed all that meanwhile. */
+	if (flags & SELFTEST_GATED)
+		wait_at_gate();
+	if (flags & SELFTEST_ENDS)
 		aop_cancelled(owner, 0);
 }
 
@@ -96,7 +127,8 @@ static void owned_release(void *priv)
 {
 	struct owned *o = priv;
 
-	atomic_inc(&o->releases);
+	if (!WARN_ON_ONCE(gone))
+		atomic_inc(&o->releases);
 }
 
 static const struct aop_owner_ops owned_ops = {
@@ -120,7 +152,7 @@ static int create(struct tester *t, struct selftest_call *c)
 	struct file *file;
 	int fd;
 
-	*o = (struct owned) { .tester = t, .flags = c->flags };
+	*o = (struct owned) { .flags = c->flags };
 	fd = get_unused_fd_flags(O_CLOEXEC);
 	if (fd < 0)
 		return fd;
@@ -140,6 +172,30 @@ static int create(struct tester *t, struct selftest_call *c)
 	}
 	fd_install(fd, file);
 	return fd;
+}
+
+static int try_opts(struct tester *t, const struct selftest_call *c)
+{
+	char label[2 * AOP_LABEL_SIZE] = "";
+	struct aop_create_opts opts = {
+		.label = label,
+		.deadline = c->value,
+		.flags = c->flags,
+		.mode = c->mask,
+		.state = c->pad,
+	};
+	struct aop_owner *owner;
+	struct file *file;
+
+	memset(label, 'x', min_t(u64, c->total, sizeof(label) - 1));
+	owner = aop_create(t->source, NULL, NULL, &opts);
+	if (IS_ERR(owner))
+		return PTR_ERR(owner);
+	file = aop_file_create(aop_owner_op(owner), c->fd);
+	if (!IS_ERR(file))
+		fput(file);
+	aop_let_go(owner);
+	return PTR_ERR_OR_ZERO(file);
 }
 
 /*
@@ -247,7 +303,7 @@ static void watched_changed(struct aop_watch *watch, const struct aop_status *st
 	}
 	atomic_inc(&s->calls);
 	if (s->flags & SELFTEST_GATED)
-		wait_at_gate(s->tester);
+		wait_at_gate();
 }
 
 static struct aop *op_of(const struct selftest_call *c, u32 rights)
@@ -270,7 +326,7 @@ static int watch(struct tester *t, struct selftest_call *c)
 		aop_put(op);
 		return -ENOMEM;
 	}
-	*s = (struct seen) { .tester = t, .watched = w, .flags = c->flags };
+	*s = (struct seen) { .watched = w, .flags = c->flags };
 	w->seen = s;
 	ret = aop_watch(op, &w->watch, c->mask, watched_changed, NULL);
 	if (ret) {
@@ -358,6 +414,8 @@ static int locked_call(struct tester *t, struct selftest_call *c)
 	switch (c->what) {
 	case SELFTEST_CREATE:
 		return create(t, c);
+	case SELFTEST_TRY:
+		return try_opts(t, c);
 	case SELFTEST_HANDLE:
 		return make_handle(t, c);
 	case SELFTEST_OWNER_SEEN:
@@ -367,11 +425,10 @@ static int locked_call(struct tester *t, struct selftest_call *c)
 	case SELFTEST_WATCH:
 		return watch(t, c);
 	case SELFTEST_GATE:
-		WRITE_ONCE(t->open, c->value);
-		wake_up_all(&t->gate);
+		set_gate(c->value);
 		return 0;
 	case SELFTEST_AT_GATE:
-		return atomic_read(&t->at_gate);
+		return atomic_read(&at_gate);
 	case SELFTEST_FORGET:
 		t->forget = true;
 		return 0;
@@ -448,8 +505,8 @@ static int selftest_open(struct inode *inode, struct file *file)
 		return ret;
 	}
 	mutex_init(&t->lock);
-	init_waitqueue_head(&t->gate);
 	init_completion(&t->called);
+	set_gate(false);
 	file->private_data = t;
 	return nonseekable_open(inode, file);
 }
@@ -459,8 +516,8 @@ static int selftest_close(struct inode *inode, struct file *file)
 	struct tester *t = file->private_data;
 	int i;
 
-	WRITE_ONCE(t->open, true);
-	wake_up_all(&t->gate);
+	if (!t->forget)
+		set_gate(true);
 	for (i = 0; i < SELFTEST_PLACES; i++)
 		unwatch(&t->seen[i]);
 	/* A driver that frees its data under its ops: of these, nothing may be called. */
@@ -484,7 +541,20 @@ static struct miscdevice selftest_device = {
 	.fops = &selftest_fops,
 	.mode = 0600,
 };
-module_misc_device(selftest_device);
+
+static int __init selftest_init(void)
+{
+	return misc_register(&selftest_device);
+}
+
+static void __exit selftest_exit(void)
+{
+	misc_deregister(&selftest_device);
+	gone = true;
+}
+
+module_init(selftest_init);
+module_exit(selftest_exit);
 
 MODULE_DESCRIPTION("Calls the in-kernel API of aop for tests");
 MODULE_LICENSE("GPL");

@@ -15,6 +15,9 @@
 
 enum selftest_what {
 	SELFTEST_CREATE,	/* index: value: deadline, total: parent; returns a descriptor */
+	SELFTEST_TRY,		/* create, let go: flags, mask: mode, pad: state, value: deadline,
+				 * total: length of the label, fd: rights of a file of it
+				 */
 	SELFTEST_HANDLE,	/* of index in aop_fd: mask, value: data; out: total */
 	SELFTEST_START,
 	SELFTEST_PROGRESS,	/* value, total */
@@ -61,7 +64,7 @@ enum selftest_context {
  * @aop_fd: see above
  * @mask: see above
  * @flags: SELFTEST_*
- * @pad: 0
+ * @pad: see above, or 0
  * @value: see above
  * @total: see above; out: of DONE and EVENTFD: the cost in ticks of the processor
  */
