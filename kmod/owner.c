@@ -340,6 +340,17 @@ static void late_work(struct work_struct *work)
 		end(owner, owner->state, 0, owner->result, ktime_get_ns());
 }
 
+/**
+ * aop_owner_flush_late() - end what a true hard interrupt of PREEMPT_RT has left to do
+ *
+ * Context: may sleep.
+ */
+void aop_owner_flush_late(void)
+{
+	if (IS_ENABLED(CONFIG_PREEMPT_RT))
+		flush_work(&late_item);
+}
+
 static __always_inline int end_here(struct aop_owner *owner, u8 state, s64 result, u64 now)
 {
 	if (likely(!wrong_context()))

@@ -73,6 +73,7 @@ extern const struct aop_owner_ops aop_no_owner_ops;
 bool aop_owner_end_locked(struct aop_run *run, struct aop_owner *owner, u8 state, u8 flags,
 			  s64 result, int *ret);
 void aop_owner_release(struct aop_owner *owner);
+void aop_owner_flush_late(void);
 
 static __always_inline void aop_source_put(struct aop_source *source)
 {

@@ -129,8 +129,11 @@ EXPORT_SYMBOL_GPL(aop_source_drain);
 
 static void destroy(struct aop_source *source, bool gone)
 {
-	unsigned int nr = end_rest(source, gone);
+	unsigned int nr;
 
+	/* To the driver these have ended: they are not what it has left. */
+	aop_owner_flush_late();
+	nr = end_rest(source, gone);
 	if (nr)
 		pr_warn("aop: %s has left %u operations unfinished: they fail now\n",
 			module_name(source->module), nr);
