@@ -33,6 +33,8 @@ struct prog {
 #define HANDLES		12
 #define IDS		8
 #define FDS		6
+#define PORTS		4
+#define TAKEN		8
 
 /*
  * Calls of both threads use it at the same time and without a lock: what they find may
@@ -45,10 +47,13 @@ struct world {
 	unsigned int nr_stale;
 	uint64_t handle[CTXS][HANDLES];
 	uint64_t id[IDS];
+	uint64_t port[CTXS][PORTS];	/* to call, to serve, or both */
+	uint64_t taken[CTXS][TAKEN];	/* calls */
 	int opfd[FDS];			/* exported; -1: none */
 	int event[FDS];			/* eventfds, fences */
 	int sync;			/* sw_sync or -1 */
 	int netlink[2];
+	int file;			/* to go with calls */
 	uint16_t family;
 	int dev;			/* of the driver of the tests, or -1 */
 	pthread_mutex_t driver;		/* who drives must not race with the end: its contract */
@@ -56,6 +61,7 @@ struct world {
 	uint8_t watched[8];
 	/* How many there have been of each; the newest take the places of the oldest. */
 	unsigned int handles[CTXS];
+	unsigned int ports[CTXS], taken_calls[CTXS];
 	unsigned int ids, opfds, events;
 };
 
@@ -68,14 +74,27 @@ struct self {
 	unsigned int nr;
 };
 
+typedef long run_fn(struct self *self, const uint16_t *arg);
+
 struct kind {
 	const char *name;
-	long (*run)(struct self *self, const uint16_t *arg);
+	run_fn *run;
 	unsigned int weight;
 };
 
 extern const struct kind kinds[];
 extern const unsigned int nr_kinds;
+
+/* ops.c */
+run_fn do_open, do_close, do_setup, do_features, do_mmap, do_poll, do_reap, do_fdinfo,
+	do_raw, do_create, do_signal, do_cancel, do_detach, do_modify, do_attach, do_export,
+	do_opfd, do_group, do_query, do_wait, do_import, do_eventfd;
+
+/* around.c */
+run_fn do_source, do_child, do_netlink, do_driver, do_knob;
+
+/* ports.c */
+run_fn do_port, do_call, do_serve, do_message, do_delegate, do_name;
 
 void world_begin(struct world *w);
 void world_end(struct world *w);
