@@ -9,10 +9,10 @@
  * Calls are for the loop's thread, except where "any thread" is said.  The comment
  * at each function's definition has the rest.
  */
+#include <aop.h>		/* which has this one in its place */
+
 #ifndef AOP_LOOP_H
 #define AOP_LOOP_H
-
-#include <aop.h>
 
 #ifdef __cplusplus
 extern "C" {

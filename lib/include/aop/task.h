@@ -37,10 +37,10 @@
  * - Not two of them on one line: that does not compile.
  * - A variable-length array must not be in scope at one: that does not compile either.
  */
+#include <aop.h>		/* which has this one in its place */
+
 #ifndef AOP_TASK_H
 #define AOP_TASK_H
-
-#include <aop.h>
 
 #ifdef __cplusplus
 extern "C" {
