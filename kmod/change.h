@@ -99,7 +99,7 @@ static __always_inline void __aop_tell_others(struct aop *op, u32 events)
 	/* All of them, exclusive ones too: what became readable stays so for each. */
 	if ((events & AOP_EV_FINAL) && unlikely(op->exported) && wq_has_sleeper(&op->wq))
 		__wake_up(&op->wq, TASK_NORMAL, 0, poll_to_key(EPOLLIN | EPOLLRDNORM));
-	if (unlikely(READ_ONCE(aop_news_wanted)))
+	if (aop_news_wanted())
 		aop_news_changed(op);
 }
 
@@ -153,7 +153,7 @@ static __always_inline int __aop_progress_locked(struct aop_run *run, struct aop
 	smp_store_release(&op->seq, seq);	/* last, as in __aop_publish() */
 	if (unlikely(!hlist_empty(&op->hooks)))
 		aop_run_hooks(run, op, AOP_EV_CHANGE);
-	if (unlikely(READ_ONCE(aop_news_wanted)))
+	if (aop_news_wanted())
 		aop_news_progressed(op);
 	return 0;
 }

@@ -819,7 +819,17 @@ int aop_fd_attach(struct aop_run *run, struct aop_link *link, struct file *file,
 
 /* ---- netlink.c, news.c: what is told to other processes ------------------- */
 
-extern bool aop_news_wanted;
+extern bool aop_news_on;
+
+/* Does anybody listen?  AOP_WITHOUT_NEWS: the module of bench/without. */
+static __always_inline bool aop_news_wanted(void)
+{
+#ifdef AOP_WITHOUT_NEWS
+	return false;
+#else
+	return unlikely(READ_ONCE(aop_news_on));
+#endif
+}
 
 void aop_news_changed(struct aop *op);
 void aop_news_progressed(struct aop *op);

@@ -375,15 +375,16 @@ int __init aop_netlink_init(void)
 {
 	int ret;
 
-	aop_news_init();
+	aop_subscribe_init();
 	ret = genl_register_family(&aop_family);
 	if (ret)
-		aop_news_exit();
+		aop_subscribe_exit();
 	return ret;
 }
 
 void aop_netlink_exit(void)
 {
 	genl_unregister_family(&aop_family);
+	aop_subscribe_exit();
 	aop_news_exit();
 }

@@ -3,7 +3,8 @@
  * What the files of the netlink family share.  Arrows point down:
  *
  *	netlink		the family: commands, dumps		(no lock of its own)
- *	news		who is told of changes, and when	(subscriptions' mutex)
+ *	subscribe	which sockets are told of changes
+ *	news		what they are told, and when		(subscriptions' mutex)
  *	message		an op as a message
  *	reader		who asks: rights, namespaces, filter
  */
@@ -102,7 +103,7 @@ size_t aop_message_size(const struct aop *op, bool members);
 int aop_message_put(struct sk_buff *skb, const struct aop_reader *reader, struct aop *op,
 		    const struct aop_message *m);
 
-/* ---- news.c -------------------------------------------------------------- */
+/* ---- subscribe.c --------------------------------------------------------- */
 
 int aop_subscribe(struct net *net, u32 portid, struct aop_reader *reader,
 		  const struct aop_filter *filter, u64 interval);
@@ -110,7 +111,11 @@ int aop_unsubscribe(const struct sock *sk);
 struct aop_sub *aop_sub_lock(const struct sock *sk);
 void aop_sub_unlock(struct aop_sub *sub);
 u64 aop_sub_event(const struct aop_sub *sub);
-void aop_news_init(void);
+void aop_subscribe_init(void);
+void aop_subscribe_exit(void);
+
+/* ---- news.c -------------------------------------------------------------- */
+
 void aop_news_exit(void);
 
 #endif /* AOP_NETLINK_H */

@@ -52,7 +52,7 @@ void aop_register_locked(struct aop *op)
 	hlist_bl_add_head(&op->registered, bucket);
 	hlist_bl_unlock(bucket);
 	/* After that, see news.c. */
-	if (unlikely(READ_ONCE(aop_news_wanted)))
+	if (aop_news_wanted())
 		aop_news_changed(op);
 }
 

@@ -177,7 +177,7 @@ static __always_inline bool progress_own(struct aop_ctx *ctx, u64 handle, s64 do
 		return false;
 	op = link->op;
 	if (unlikely(!(link->rights & AOP_MAY_DRIVE) || aop_is_final(op) ||
-		     READ_ONCE(aop_news_wanted))) {
+		     aop_news_wanted())) {
 		aop_link_own_unlock(ctx);
 		return false;
 	}
