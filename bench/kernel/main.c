@@ -192,10 +192,10 @@ static const struct row rows[] = {
 		{ RAW, "aop: the dump, received", raw_list, 4, 4096 },
 		{ LIB, "libaop: aop_monitor_list", lib_list, 4, 4096 },
 	} },
-	{ "news", "create, complete, release; who is told by netlink", .who = {
-		{ RAW, "aop: nobody listens", news_nobody, 2000 },
-		{ ALSO, "aop: one who asked for others' ops", news_others, 2000 },
-		{ ALSO, "aop: one who is told, and reads it", news_reader, 500 },
+	{ "news", "64 times create, complete, release, each; who is told by netlink", .who = {
+		{ RAW, "aop: nobody listens", news_nobody, 50, BURST },
+		{ ALSO, "aop: one who asked for others' ops", news_others, 50, BURST },
+		{ ALSO, "aop: one who is told, and reads it", news_reader, 50, BURST },
 	} },
 	{ "uring", "one event, by io_uring", .who = {
 		{ ALSO, "epoll: signal, epoll_wait, take", raw_event, 5000 },

@@ -183,23 +183,30 @@ static void read_end(struct nl *nl, uint64_t id)
 
 enum listener { NOBODY, OTHERS, READER };
 
-/* An op is made, ends, and is let go. */
+/*
+ * Ops are made, end, and are let go, one after the other.  Who is told reads it when all
+ * of them have: how the work item's turns fall among them is not the same twice.
+ */
 static void lives(struct bench *b, enum listener who)
 {
 	struct aop_create_entry e;
+	unsigned int i, j;
 	struct abi_ctx c;
 	struct nl nl;
-	unsigned int i;
 
 	want(!abi_open(&c, 64));
 	if (who != NOBODY)
 		subscribe(&nl, who == OTHERS);
 	while (bench_pass(b))
 		for (i = 0; i < b->n; i++) {
-			e = (struct aop_create_entry) { .mode = 0600, .state = AOP_RUNNING };
-			want(!abi_create(&c, &e));
-			want(!abi_done(&c, e.handle, 0));
-			want(!abi_detach(&c, e.handle, 0));
+			for (j = 0; j < b->per; j++) {
+				e = (struct aop_create_entry) {
+					.mode = 0600, .state = AOP_RUNNING,
+				};
+				want(!abi_create(&c, &e));
+				want(!abi_done(&c, e.handle, 0));
+				want(!abi_detach(&c, e.handle, 0));
+			}
 			if (who == READER)
 				read_end(&nl, e.id);
 		}
