@@ -10,23 +10,8 @@ aopstat=$(readlink -f "${AOPSTAT:-build/tools/aopstat}")
 work=$(mktemp -d) || exit 1
 chmod 755 "$work"
 export LC_ALL=C.UTF-8 aopstat work
-n=0 failed=0
-
-result() {
-	n=$((n + 1))
-	if [ "$1" = 0 ]; then
-		echo "ok $n - $2"
-	else
-		echo "not ok $n - $2"
-		failed=$((failed + 1))
-	fi
-}
-
-is() {
-	[ "$2" = "$3" ]
-	result $? "$1"
-	[ "$2" = "$3" ] || echo "# '$2' is not '$3'"
-}
+# shellcheck source=selftests/shell/tap.sh
+. "${BASH_SOURCE%/*}/shell/tap.sh"
 
 # Until an op with this label is told of like that; prints its id.
 await() {
@@ -145,5 +130,4 @@ is "progress was 17 of 100" "$(ends done,total,label counted)" "17 100 counted;"
 is "hist" "$("$aopstat" hist --from "$work/session" --no-header -f label=good | awk '{ print $1, $8 }')" "1 good"
 
 rm -rf "$work"
-echo "1..$n"
-[ $failed = 0 ]
+finish

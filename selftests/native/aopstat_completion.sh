@@ -9,54 +9,14 @@ cd "$(dirname "$0")/aopstat" || exit 1
 top=$(readlink -f ../../..)
 program=${AOPSTAT:-$top/build/tools/aopstat}
 completions=$top/tools/aopstat/completions
-for c in tmux zsh fish; do
+for c in zsh fish; do
 	command -v $c >/dev/null || { echo "1..0 # SKIP there is no $c"; exit 4; }
 done
 # What is tested is shell code; zsh has hung while an aopstat with AddressSanitizer ran in its completion.
 [ "${AOP_NATIVE-}" != asan ] || { echo "1..0 # SKIP the same as plain"; exit 4; }
-work=$(mktemp -d) || exit 1
-unset TMUX
-export LC_ALL=C.UTF-8 HOME=$work PATH=$work:$PATH
-n=0 failed=0
-
-tm() {
-	tmux -S "$work/socket" "$@"
-}
-trap 'tm kill-server 2>/dev/null; rm -rf "$work"' EXIT
-
-result() {
-	n=$((n + 1))
-	if [ "$1" = 0 ]; then
-		echo "ok $n - $2"
-	else
-		echo "not ok $n - $2"
-		failed=$((failed + 1))
-	fi
-}
-
-is() {
-	[ "$2" = "$3" ]
-	result $? "$1"
-	[ "$2" = "$3" ] || echo "# '$2' is not '$3'"
-}
-
-# The screen comes to hold lines that match all of these.
-shows() {
-	local name=$1 i p text missing
-
-	shift
-	for ((i = 0; i < 400; i++)); do
-		text=$(tm capture-pane -p)
-		missing=
-		for p; do
-			grep -qE -- "$p" <<<"$text" || missing=y
-		done
-		[ "$missing" ] || break
-		sleep 0.05
-	done
-	result "${missing:+1}${missing:-0}" "$name"
-	[ -z "$missing" ] || sed 's/^/# | /' <<<"$text"
-}
+# shellcheck source=selftests/shell/tmux.sh
+. "$top/selftests/shell/tmux.sh"
+export HOME=$work PATH=$work:$PATH
 
 # What the completions find as aopstat lists what was recorded.
 cat > "$work/aopstat" <<EOF
@@ -91,19 +51,18 @@ is "fish: all ids, and what they are" "$(in_fish 'aopstat show ' | cut -d ' ' -f
 2 done job-b"
 is "fish: ids of those that are open" "$(in_fish 'aopstat cancel ')" "5 pending job-c"
 
-tm -f /dev/null new-session -d -x 130 -y 24 "zsh -f -i"
-tm send-keys "fpath=($completions \$fpath); autoload -U compinit; compinit -u -d $work/dump; PS1='> '; clear" Enter
+terminal "zsh -f -i"
+keys "fpath=($completions \$fpath); autoload -U compinit; compinit -u -d $work/dump; PS1='> '; clear" Enter
 shows "zsh: the prompt" '^> *$'
-tm send-keys 'aopstat canc' Tab
+keys 'aopstat canc' Tab
 shows "zsh: a command" '^> aopstat cancel'
-tm send-keys -- '--rea' Tab
+keys -- '--rea' Tab
 shows "zsh: an option" '^> aopstat cancel --reason'
-tm send-keys C-u 'aopstat cancel ' Tab
+keys C-u 'aopstat cancel ' Tab
 shows "zsh: the one id that is open" '^> aopstat cancel 5'
-tm send-keys C-u 'aopstat show ' Tab Tab
+keys C-u 'aopstat show ' Tab Tab
 shows "zsh: all ids, and what they are" '^1 +-- failed +job-a' '^2 +-- done +job-b' '^5 +-- pending +job-c'
-tm send-keys C-u 'aopstat list --sort ' 'la' Tab
+keys C-u 'aopstat list --sort ' 'la' Tab
 shows "zsh: a column" '^> aopstat list --sort label'
 
-echo "1..$n"
-[ $failed = 0 ]
+finish

@@ -8,64 +8,9 @@ set -u
 cd "$(dirname "$0")/aopstat" || exit 1
 top=$(readlink -f ../../..)
 program=${AOPSTAT:-$top/build/tools/aopstat}
-command -v tmux >/dev/null || { echo "1..0 # SKIP there is no tmux"; exit 4; }
-work=$(mktemp -d) || exit 1
-unset TMUX NO_COLOR
-export LC_ALL=C.UTF-8 ASAN_OPTIONS=${ASAN_OPTIONS-}:log_path=$work/asan
-
-tm() {
-	tmux -S "$work/socket" "$@"
-}
-trap 'tm kill-server 2>/dev/null; rm -rf "$work"' EXIT
-
-n=0
-screen() {
-	tm capture-pane -p
-}
-
-result() {
-	n=$((n + 1))
-	if [ "$1" = 0 ]; then
-		echo "ok $n - $2"
-	else
-		echo "not ok $n - $2"
-		screen | sed 's/^/# | /'
-		# What comes next would wait in vain.
-		exit 1
-	fi
-}
-
-# The screen comes to hold lines that match all of these.
-shows() {
-	local name=$1 i p text missing
-
-	shift
-	for ((i = 0; i < 200; i++)); do
-		text=$(screen)
-		missing=
-		for p; do
-			grep -qE -- "$p" <<<"$text" || missing=y
-		done
-		[ "$missing" ] || break
-		sleep 0.05
-	done
-	result "${missing:+1}${missing:-0}" "$name"
-}
-
-# ... or comes to hold none that match this.
-hides() {
-	local i ret=1
-
-	for ((i = 0; i < 200; i++)); do
-		screen | grep -qE -- "$2" || { ret=0; break; }
-		sleep 0.05
-	done
-	result $ret "$1"
-}
-
-keys() {
-	tm send-keys "$@"
-}
+# shellcheck source=selftests/shell/tmux.sh
+. "$top/selftests/shell/tmux.sh"
+export ASAN_OPTIONS=${ASAN_OPTIONS-}:log_path=$work/asan
 
 # Begins it; the screen before is empty but for the command.
 begin() {
@@ -93,7 +38,7 @@ pid_of() {
 	ps -o pid= --ppid "$shell" --sort=-start_time | tail -n 1 | tr -d ' '
 }
 
-tm -f /dev/null new-session -d -x 130 -y 24 "env PS1='> ' bash --norc -i"
+terminal "env PS1='> ' bash --norc -i"
 table="$program replay session.jsonl --speed 0"
 
 begin "$table"
@@ -163,6 +108,13 @@ shows "fg: the table" '^aopstat  4 ops' '^q quit'
 keys q
 ended "q" 0
 
+begin "$table -f state=final"
+shows "with a filter of the command line" '^aopstat  3 ops'
+keys / 'job'
+shows "what is typed holds beside it" '^filter: job_' '^aopstat  2 ops'
+keys Enter q
+ended "q, with filters" 0
+
 begin "$table"
 shows "again" '^q quit'
 keys C-c
@@ -217,7 +169,7 @@ begin "$table"
 shows "the last one" '^q quit'
 pid=$(pid_of)
 tm kill-server
-timeout 20 tail -f /dev/null --pid="$pid"
-result $? "it ends with its terminal"
+timeout 20 tail -f /dev/null --pid="$pid" || ps -o pid,ppid,stat,wchan,comm,args -p "$pid" | sed 's/^/# /'
+result "$([ ! -e "/proc/$pid" ]; echo $?)" "it ends with its terminal"
 cat "$work"/asan.* 2>/dev/null && result 1 "AddressSanitizer"
-echo "1..$n"
+finish

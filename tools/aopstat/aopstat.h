@@ -252,6 +252,8 @@ int  source_fd(const struct source *s);		/* readable: dispatch */
 int  source_dispatch(struct source *s);
 int  source_run(struct source *s);		/* to the end of a SNAPSHOT; enum status */
 uint64_t source_now(const struct source *s);
+/* Others need not be told any more, and those that match from now on are.  0 or -errno. */
+int  source_filter(struct source *s, const struct filter *f);
 /* Into the table, what there is.  enum status, after complaining. */
 int  source_table(struct table *t, const struct settings *set, uint64_t *now);
 int  table_event(struct table *t, const struct event *e);
@@ -260,6 +262,7 @@ int  table_event(struct table *t, const struct event *e);
 struct source_ops {
 	int (*dispatch)(struct source *s);
 	uint64_t (*now)(const struct source *s);
+	int (*filter)(struct source *s, const struct filter *f);	/* NULL: tells all */
 	void (*close)(struct source *s);
 };
 

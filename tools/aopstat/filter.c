@@ -171,17 +171,17 @@ static int parse_term(struct filter *f, char *text, char *why, size_t size)
 	return 0;
 }
 
-int filter_parse(struct filter *f, const char *text, char *why, size_t size)
+int filter_add(struct filter *f, const char *text, char *why, size_t size)
 {
-	char *term, *save;
+	char *to = f->text + f->used, *term, *save;
 
-	memset(f, 0, sizeof(*f));
-	if (strlen(text) >= sizeof(f->text)) {
+	if (strlen(text) >= sizeof(f->text) - f->used) {
 		snprintf(why, size, "the filter is too long");
 		return -EINVAL;
 	}
-	strcpy(f->text, text);
-	for (term = strtok_r(f->text, " \t\n", &save); term;
+	strcpy(to, text);
+	f->used += strlen(text) + 1;
+	for (term = strtok_r(to, " \t\n", &save); term;
 	     term = strtok_r(NULL, " \t\n", &save)) {
 		if (f->n == FILTER_TERMS) {
 			snprintf(why, size, "the filter has too many terms");
@@ -192,6 +192,12 @@ int filter_parse(struct filter *f, const char *text, char *why, size_t size)
 		f->n++;
 	}
 	return 0;
+}
+
+int filter_parse(struct filter *f, const char *text, char *why, size_t size)
+{
+	memset(f, 0, sizeof(*f));
+	return filter_add(f, text, why, size);
 }
 
 static bool compare(enum filter_test test, uint64_t have, uint64_t want)
@@ -304,5 +310,45 @@ bool filter_only(const struct filter *f, enum filter_key key, uint64_t *value)
 		*value = t->values[0];
 		return true;
 	}
+	return false;
+}
+
+/* A word in any case of letters; only what is plain ASCII is sure to mean the same. */
+static bool word_glob(const char *word, char *glob, size_t size)
+{
+	const char *whole = strpbrk(word, "*?[") ? "" : "*";
+	size_t len = strlen(whole);
+
+	strcpy(glob, whole);
+	for (; *word; word++) {
+		unsigned char c = *word, other = c ^ ('a' ^ 'A');
+		bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+
+		if (len + 6 > size || c < ' ' || c > '~' || strchr("[]\\", c))
+			return false;
+		if (letter)
+			len += sprintf(glob + len, "[%c%c]", c, other);
+		else
+			len += sprintf(glob + len, "%c", c);
+	}
+	strcpy(glob + len, whole);
+	return true;
+}
+
+bool filter_glob(const struct filter *f, char *glob, size_t size)
+{
+	uint64_t at;
+	unsigned int i;
+
+	/* To the kernel \ is a character as any other. */
+	if (filter_only(f, KEY_LABEL, &at) && strlen(f->text + at) < size &&
+	    !strchr(f->text + at, '\\')) {
+		strcpy(glob, f->text + at);
+		return true;
+	}
+	for (i = 0; i < f->n; i++)
+		if (f->terms[i].key == KEY_WORD &&
+		    word_glob(f->text + f->terms[i].values[0], glob, size))
+			return true;
 	return false;
 }

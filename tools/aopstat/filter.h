@@ -30,14 +30,19 @@ struct filter {
 	unsigned int n;
 	struct filter_term terms[FILTER_TERMS];
 	char text[512];			/* what text values are in */
+	size_t used;			/* of that */
 };
 
 /* 0; -EINVAL: why says what is wrong. */
 int  filter_parse(struct filter *f, const char *text, char *why, size_t size);
+/* The same, and what it held before must hold, too.  After an error it is of no use. */
+int  filter_add(struct filter *f, const char *text, char *why, size_t size);
 bool filter_match(const struct filter *f, const struct op *op, uint64_t now);
 /* The bits of states that can match. */
 uint32_t filter_states(const struct filter *f);
 /* The one value that this key must have: true, and *value. */
 bool filter_only(const struct filter *f, enum filter_key key, uint64_t *value);
+/* A glob, for those who know no other patterns, that matches at least all labels that can match. */
+bool filter_glob(const struct filter *f, char *glob, size_t size);
 
 #endif /* AOPSTAT_FILTER_H */

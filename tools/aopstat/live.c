@@ -3,7 +3,8 @@
  * live.c - the live table: keys, events, frames
  *
  * The table takes every event; what is drawn is only what is on the screen, and no more
- * often than drawing takes a fraction of the time.  On every way out but SIGKILL the
+ * often than drawing takes a fraction of the time.  A filter that is kept goes to the
+ * kernel, too, so that only what it lets through is told.  On every way out but SIGKILL the
  * terminal is restored, by returning from here.
  */
 #include <aop/monitor.h>
@@ -227,7 +228,8 @@ static int table_key(struct live *l, int key)
 	case '/':
 		strcpy(l->before, l->typed);
 		l->mode = MODE_FILTER;
-		break;
+		/* What is typed next may match others. */
+		return source_filter(l->loop.source, &l->set->filter);
 	case '<':
 	case '>':
 		sort_by_neighbour(l, key == '<' ? -1 : 1);
@@ -249,7 +251,7 @@ static int table_key(struct live *l, int key)
 	return 0;
 }
 
-/* A filter that is not right yet changes nothing. */
+/* A filter that is not right yet changes nothing.  That of -f holds beside it. */
 static void retype(struct live *l)
 {
 	struct filter *new = malloc(sizeof(*new));
@@ -257,7 +259,8 @@ static void retype(struct live *l)
 	if (!new)
 		return;
 	l->wrong[0] = '\0';
-	if (!filter_parse(new, l->typed, l->wrong, sizeof(l->wrong)))
+	*new = l->set->filter;
+	if (!filter_add(new, l->typed, l->wrong, sizeof(l->wrong)))
 		l->filter = *new;
 	free(new);
 }
@@ -271,11 +274,12 @@ static int filter_key(struct live *l, int key)
 	case '\n':
 	case KEY_ENTER:
 		l->mode = MODE_TABLE;
-		return 0;
+		return source_filter(l->loop.source, &l->filter);
 	case ESC:
 		strcpy(l->typed, l->before);
 		l->mode = MODE_TABLE;
-		break;
+		retype(l);
+		return source_filter(l->loop.source, &l->filter);
 	case KEY_BACKSPACE:
 	case 127:
 	case '\b':

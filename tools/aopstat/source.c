@@ -47,6 +47,11 @@ uint64_t source_now(const struct source *s)
 	return s->ops->now(s);
 }
 
+int source_filter(struct source *s, const struct filter *f)
+{
+	return s->ops->filter ? s->ops->filter(s, f) : 0;
+}
+
 int source_run(struct source *s)
 {
 	struct pollfd p = { .fd = s->fd, .events = POLLIN };

@@ -16,6 +16,8 @@ struct live {
 	struct source source;
 	struct aop_monitor *monitor;
 	struct aop_filter filter;
+	char glob[AOP_LABEL_SIZE];	/* filter.label, if there is one */
+	bool own;			/* the ops of others may not be followed */
 	uint64_t lost;
 	uint64_t now;			/* of this dispatch; asking again for each op costs more */
 	int said;			/* by fn: that it is enough, or an error */
@@ -127,21 +129,16 @@ static void live_close(struct source *s)
 	free(s);
 }
 
-static const struct source_ops live_ops = {
-	.dispatch = live_dispatch,
-	.now = live_now,
-	.close = live_close,
-};
-
 /*
  * Of a subscription only what never changes of an op may be left out: otherwise its
  * end, or that it comes of age, would not be told.
  */
-static void push_down(struct aop_filter *k, const struct filter *f, enum source_mode mode)
+static void push_down(struct live *l, const struct filter *f, enum source_mode mode)
 {
+	struct aop_filter *k = &l->filter;
 	uint64_t n;
 
-	k->size = sizeof(*k);
+	*k = (struct aop_filter){ .size = sizeof(*k) };
 	if (filter_only(f, KEY_UID, &n)) {
 		k->flags |= AOP_FILTER_UID;
 		k->uid = n;
@@ -150,13 +147,38 @@ static void push_down(struct aop_filter *k, const struct filter *f, enum source_
 		k->pid = n;
 	if (filter_only(f, KEY_PARENT, &n))
 		k->parent = n;
-	/* To the kernel \ is a character as any other. */
-	if (filter_only(f, KEY_LABEL, &n) && strlen(f->text + n) < AOP_LABEL_SIZE &&
-	    !strchr(f->text + n, '\\'))
-		k->label = f->text + n;
+	if (filter_glob(f, l->glob, sizeof(l->glob)))
+		k->label = l->glob;
+	else
+		l->glob[0] = '\0';
 	if (mode == SNAPSHOT && filter_states(f))
 		k->states = filter_states(f);
+	if (l->own && !(k->flags & AOP_FILTER_UID)) {
+		k->flags |= AOP_FILTER_UID;
+		k->uid = geteuid();
+	}
 }
+
+static int live_filter(struct source *s, const struct filter *f)
+{
+	struct live *l = to_live(s), old = *l;
+	/* The table counts what it is told from now on as another snapshot. */
+	struct event e = { .type = EVENT_LOST, .time = aop_now() };
+	int ret;
+
+	push_down(l, f, s->mode);
+	if (!memcmp(&l->filter, &old.filter, sizeof(old.filter)) && !strcmp(l->glob, old.glob))
+		return 0;
+	ret = aop_monitor_filter(l->monitor, &l->filter);
+	return ret < 0 ? ret : s->fn(s->data, &e);
+}
+
+static const struct source_ops live_ops = {
+	.dispatch = live_dispatch,
+	.now = live_now,
+	.filter = live_filter,
+	.close = live_close,
+};
 
 int live_complain(int error)
 {
@@ -199,13 +221,13 @@ int source_live_open(struct source **s, const struct settings *set, enum source_
 		return live_complain(-ENOMEM);
 	l->source.ops = &live_ops;
 	l->source.fd = -1;
-	push_down(&l->filter, &set->filter, mode);
+	push_down(l, &set->filter, mode);
 	opts.filter = &l->filter;
 	if (mode == FOLLOW) {
 		ret = aop_monitor_open(&l->monitor, &opts, news, l);
 		if (ret == -EPERM && !(l->filter.flags & AOP_FILTER_UID)) {
-			l->filter.flags |= AOP_FILTER_UID;
-			l->filter.uid = geteuid();
+			l->own = true;
+			push_down(l, &set->filter, mode);
 			ret = aop_monitor_open(&l->monitor, &opts, news, l);
 			if (ret >= 0)
 				complain("your own ops: those of all users are for the privileged");
