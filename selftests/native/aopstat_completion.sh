@@ -12,15 +12,15 @@ completions=$top/tools/aopstat/completions
 for c in zsh fish; do
 	command -v $c >/dev/null || { echo "1..0 # SKIP there is no $c"; exit 4; }
 done
-# What is tested is shell code; zsh has hung while an aopstat with AddressSanitizer ran in its completion.
-[ "${AOP_NATIVE-}" != asan ] || { echo "1..0 # SKIP the same as plain"; exit 4; }
 # shellcheck source=selftests/shell/tmux.sh
 . "$top/selftests/shell/tmux.sh"
 export HOME=$work PATH=$work:$PATH
 
-# What the completions find as aopstat lists what was recorded.
+# What the completions find as aopstat lists what was recorded. Without a search for leaks: zsh sends SIGCONT to what it
+# waits for, which undoes the SIGSTOP by which LeakSanitizer stops the process, and it waits for ever.
 cat > "$work/aopstat" <<EOF
 #!/bin/sh
+export ASAN_OPTIONS=\${ASAN_OPTIONS-}:detect_leaks=0
 if [ "\$1" = list ] && [ "\$2" != --help ]; then
 	shift
 	exec "$program" list --from "$PWD/session.jsonl" "\$@"

@@ -164,12 +164,13 @@ begin "$program replay session.jsonl --speed 0 | head -n 1"
 shows "in a pipe: lines" '^ +TIME +ID'
 ended "a pipe" 0
 
-# When the terminal goes, so does aopstat.
-begin "$table"
+# When the terminal goes, so does aopstat. A terminal that hangs up sends SIGCONT, too; that undoes the SIGSTOP by which
+# LeakSanitizer stops the process, and it waits for ever.
+begin "ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 $table"
 shows "the last one" '^q quit'
 pid=$(pid_of)
 tm kill-server
-timeout 20 tail -f /dev/null --pid="$pid" || ps -o pid,ppid,stat,wchan,comm,args -p "$pid" | sed 's/^/# /'
-result "$([ ! -e "/proc/$pid" ]; echo $?)" "it ends with its terminal"
+timeout 20 tail -f /dev/null --pid="$pid"
+result $? "it ends with its terminal"
 cat "$work"/asan.* 2>/dev/null && result 1 "AddressSanitizer"
 finish
