@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What a driver must not do, done, and the kernel's log searched for the complaint.
- * Run by hand, since the runner counts complaints as failures and lockdep makes
- * only one in the life of a kernel:
+ * Run one at a time by selftests/check, on kernels that have an opinion, since lockdep
+ * complains only once in the life of a kernel:
  *
- *	make modules KERNEL=6.1-debug && make -C selftests/vm
  *	selftests/vm/run -k 6.1-debug -m aop -- build/vm/misuse lock
  *	selftests/vm/run -k 6.1-debug -m aop -- build/vm/misuse drain
  *	selftests/vm/run -k 6.12-rt -m aop -- build/vm/misuse hardirq
@@ -64,10 +63,14 @@ static bool lock(int dev, uint32_t what)
 	return complained(words);
 }
 
-/* On PREEMPT_RT: told once, and the op ends all the same. */
+/*
+ * On PREEMPT_RT: told once, and the op ends all the same, also when the driver goes right
+ * behind that.
+ */
 static bool hardirq(int dev)
 {
 	static const char *const words[] = { "driven from a hard interrupt", NULL };
+	struct aop_status st;
 	int i, fd;
 
 	for (i = 0; i < 3; i++) {
@@ -80,6 +83,14 @@ static bool hardirq(int dev)
 		c.fd = fd;
 		if (call(dev, &c))
 			return false;
+	}
+	for (i = 0; i < 20; i++) {
+		fd = driver_op(dev, 0, SELFTEST_RUNNING);
+		if (fd < 0 || drive_in(dev, SELFTEST_HARDIRQ, 0, SELFTEST_DONE, i) ||
+		    drive(dev, 0, SELFTEST_DESTROY, 0) ||
+		    read(fd, &st, sizeof(st)) != sizeof(st) || st.state != AOP_DONE)
+			return false;
+		close(fd);
 	}
 	return complained(words);
 }
