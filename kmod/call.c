@@ -30,6 +30,8 @@
  * @ctx: of the calling process
  * @c: from user space
  * @run: of the entries
+ * @client: of the last entry, while the table is locked, or NULL
+ * @called: the handle of that
  * @port: that calls were queued at, and whose servers do not know yet
  * @nr: how many
  * @edge: its backlog was empty before
@@ -41,6 +43,8 @@ struct calling {
 	struct aop_ctx *ctx;
 	struct aop_ioc_call c;
 	struct aop_run run;
+	struct aop_client *client;
+	u64 called;
 	struct aop_port *port;
 	u32 nr;
 	bool edge;
@@ -96,27 +100,6 @@ static int check_entry(const struct aop_call_entry *e, const struct aop_port *po
 }
 
 /* ---- the op ------------------------------------------------------------ */
-
-/**
- * aop_call_find() - a call by its handle
- * @ctx: of the calling process, its table locked
- * @handle: from user space
- * @right: that is needed
- * @link: out: the handle
- * @call: out: pinned by that
- *
- * Return: 0; -EBADF, -ESTALE; -EPERM; -EINVAL for what is no call.
- */
-int aop_call_find(struct aop_ctx *ctx, u64 handle, u8 right, struct aop_link **link,
-		  struct aop_call **call)
-{
-	int ret = aop_link_get_for(ctx, handle, right, link);
-
-	if (ret)
-		return ret;
-	*call = aop_call_of((*link)->op);
-	return *call ? 0 : -EINVAL;
-}
 
 /**
  * aop_call_free() - what goes with the op of a call, but its memory
@@ -295,6 +278,20 @@ free_link:
 	return ret;
 }
 
+/* Calls mostly go to one port together. */
+static int find_client(struct calling *cl, u64 handle)
+{
+	int ret;
+
+	if (cl->client && cl->called == handle)
+		return 0;
+	ret = aop_client_find(cl->ctx, handle, &cl->client);
+	if (ret)
+		cl->client = NULL;
+	cl->called = handle;
+	return ret;
+}
+
 /* Returns 0, or -EAGAIN with a client that is held and waits for room, or -EFAULT. */
 static int call_one(struct calling *cl, u32 i, struct aop_client **wait)
 {
@@ -307,7 +304,8 @@ static int call_one(struct calling *cl, u32 i, struct aop_client **wait)
 	if (ret == -EFAULT)
 		return ret;
 	if (!ret)
-		ret = aop_client_find(cl->ctx, e.port, &client);
+		ret = find_client(cl, e.port);
+	client = cl->client;
 	if (!ret)
 		ret = check_entry(&e, client->port);
 	if (!ret) {
@@ -358,6 +356,7 @@ static int call_some(struct calling *cl, struct aop_client **wait)
 	struct aop_ioc_call *c = &cl->c;
 	int ret = cl->ctx->dead ? -EIO : 0;
 
+	cl->client = NULL;
 	aop_run_begin(&cl->run);
 	while (!ret && c->called < c->nr) {
 		ret = call_one(cl, c->called, wait);

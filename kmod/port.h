@@ -149,6 +149,27 @@ static inline void *aop_call_reply(struct aop_call *call)
 	return (void *)call->message + ALIGN(call->len, sizeof(u64));
 }
 
+/**
+ * aop_call_find() - a call by its handle
+ * @ctx: of the calling process, its table locked
+ * @handle: from user space
+ * @right: that is needed
+ * @link: out: the handle
+ * @call: out: pinned by that
+ *
+ * Return: 0; -EBADF, -ESTALE; -EPERM; -EINVAL for what is no call.
+ */
+static __always_inline int aop_call_find(struct aop_ctx *ctx, u64 handle, u8 right,
+					 struct aop_link **link, struct aop_call **call)
+{
+	int ret = aop_link_get_for(ctx, handle, right, link);
+
+	if (unlikely(ret))
+		return ret;
+	*call = aop_call_of((*link)->op);
+	return *call ? 0 : -EINVAL;
+}
+
 /* ---- client.c ---------------------------------------------------------- */
 
 int aop_client_find(struct aop_ctx *ctx, u64 handle, struct aop_client **client);
@@ -170,10 +191,5 @@ struct aop_call *aop_port_take(struct aop_port *port, u32 fits, struct aop_clien
 void aop_port_took(struct aop_client *client);
 void aop_port_untake_locked(struct aop_run *run, struct aop_client *client, struct aop_call *call);
 void aop_port_ring(struct aop_run *run, struct aop_port *port, u32 nr, bool edge);
-
-/* ---- call.c ------------------------------------------------------------ */
-
-int aop_call_find(struct aop_ctx *ctx, u64 handle, u8 right, struct aop_link **link,
-		  struct aop_call **call);
 
 #endif /* AOP_PORT_H */
