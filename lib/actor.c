@@ -198,7 +198,9 @@ int aop_actor_ready(struct aop_actor *actor)
 	if (aop_state(&actor->port.op) == AOP_RUNNING)
 		return 0;
 	/* Not aop_start(): the op must not be over before the body has returned. */
-	return scope_of(op)->signal(op, DO_ACCEPT, 0, 0);
+	if (in_process(to_port(&actor->port)->where))
+		return scope_of(op)->signal(op, DO_ACCEPT, 0, 0);
+	return aop_start(aop_owner(&actor->port.op));
 }
 
 /**

@@ -217,7 +217,7 @@ static int receive(struct _test_data_kill *self)
 
 TEST_F(kill, S8_the_producer_at_any_point)
 {
-	int i, n, ret, round, rounds = any_rounds(500);
+	int i, n, ret, round, rounds = any_rounds(250);
 	uint64_t all = 0, late = 0;
 
 	for (round = 0; round < rounds; round++) {
@@ -247,7 +247,7 @@ TEST_F(kill, S8_the_producer_at_any_point)
 
 TEST_F(kill, S8_the_consumer_at_any_point)
 {
-	int i, n, ret, round, rounds = any_rounds(500), answered = 0;
+	int i, n, ret, round, rounds = any_rounds(250), answered = 0;
 	struct aop_transfer t[2];
 	struct msg msg;
 	int64_t value;
