@@ -60,8 +60,6 @@ static int64_t actor_poll(struct aop_task *t)
 	if (a->rests) {
 		if (!aop_is_over(t->awaits) && !aop_await_(t))
 			return AOP_MORE;
-		if (aop_result(t->awaits) < 0)
-			return aop_result(t->awaits);
 		a->rests = false;
 		a->begins = true;
 	}

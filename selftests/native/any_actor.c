@@ -28,7 +28,7 @@ FIXTURE_SETUP(actor)
 {
 	ANY_SETUP();
 	if (self->any.scope == ANY_SHARED)
-		SKIP(return, "shared: actors are of one process");
+		SKIP(return, "shared: not tried yet");
 	memset(&self->k, 0, sizeof(self->k));
 	ASSERT_EQ(0, aop_loop_open(&self->loop, NULL));
 }
@@ -385,6 +385,19 @@ static int64_t in_a_while(struct aop_actor *a, int64_t error)
 	(void)a;
 	(void)error;
 	return AOP_SEC(1000);
+}
+
+/* Its body has failed, but since it was asked to. */
+TEST_F(actor, killed_it_does_not_begin_anew)
+{
+	struct aop *op = spawn(self, AOP_ACTOR_OPTS(.failed = in_a_while));
+
+	ask(self, 0, &one);
+	EXPECT_EQ(1, aop_loop_get(self->loop, &self->c[0].op));
+	EXPECT_EQ(AOP_ASKED, aop_cancel(op, -EINTR));
+	EXPECT_EQ(-EINTR, aop_loop_get(self->loop, op));
+	EXPECT_EQ(0, self->k.actor.restarts);
+	EXPECT_EQ(1, aop_drop(op));
 }
 
 TEST_F(actor, killed_while_it_rests)

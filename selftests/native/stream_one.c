@@ -65,6 +65,7 @@ static int pop(struct aop_receiver *rx)
 #define NOTHING	(-EAGAIN - 1000)
 #define END	(0 - 1000)
 
+/* S15: who pushes never waits: what finds no room is refused at once, and counted. */
 TEST_F(stream, S1_first_in_first_out_and_bounded)
 {
 	int i, round;

@@ -32,7 +32,8 @@
  *	}
  *
  * One that fails may begin anew (aop_actor_opts.failed): its callers hold the same port,
- * and their calls queue meanwhile.
+ * and their calls queue meanwhile.  In shared scope the loop must have the context
+ * (aop_loop_add()), and a caller in another process is told by the kernel that it is lost.
  */
 #ifndef AOP_ACTOR_H
 #define AOP_ACTOR_H
