@@ -31,7 +31,7 @@
  * @c: from user space
  * @run: of the entries
  * @client: of the last entry, while the table is locked, or NULL
- * @called: the handle of that
+ * @handle: of that
  * @port: that calls were queued at, and whose servers do not know yet
  * @nr: how many
  * @edge: its backlog was empty before
@@ -44,7 +44,7 @@ struct calling {
 	struct aop_ioc_call c;
 	struct aop_run run;
 	struct aop_client *client;
-	u64 called;
+	u64 handle;
 	struct aop_port *port;
 	u32 nr;
 	bool edge;
@@ -283,12 +283,12 @@ static int find_client(struct calling *cl, u64 handle)
 {
 	int ret;
 
-	if (cl->client && cl->called == handle)
+	if (cl->client && cl->handle == handle)
 		return 0;
 	ret = aop_client_find(cl->ctx, handle, &cl->client);
 	if (ret)
 		cl->client = NULL;
-	cl->called = handle;
+	cl->handle = handle;
 	return ret;
 }
 
