@@ -6,8 +6,9 @@
  * next time and freed with the thread; nothing here is seen by other threads, so
  * nothing is locked.  Four kinds of calls are collected; submitting makes one
  * system call for each kind that there is, in the order create, attach, signal,
- * detach.  An op that waits to be created or attached reads as PENDING; the first
- * call that needs its handle submits.
+ * detach; calls of ports come first, and replies last (port_cork.c).  An op that waits
+ * to be created or attached reads as PENDING; the first call that needs its handle
+ * submits.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -29,6 +30,7 @@ struct cork {
 		};
 		uint64_t any;
 	};
+	struct port_cork *port;	/* NULL: none was ever needed */
 	struct op *created[ROOM];
 	struct op *attached[ROOM];
 	struct aop_create_entry create[ROOM];
@@ -55,6 +57,7 @@ static void thread_ends(void *unused)
 		if (c->depth)
 			cork_submit(c);
 		corks = c->next;
+		free(c->port);
 		free(c);
 	}
 	open_corks = 0;
@@ -86,7 +89,7 @@ struct cork *cork_of(struct aop_ctx *ctx)
 	return c && c->depth ? c : NULL;
 }
 
-static void note(struct cork *c, int err)
+void cork_note(struct cork *c, int err)
 {
 	if (err < 0 && !c->error)
 		c->error = err;
@@ -103,7 +106,7 @@ static void finish_op(struct cork *c, struct op *op, int err, uint64_t handle,
 	}
 	op_ended(op, err);
 	op->release = release;
-	note(c, err);
+	cork_note(c, err);
 }
 
 static void submit_creates(struct cork *c)
@@ -144,7 +147,7 @@ static void submit_signals(struct cork *c)
 	c->signals = 0;
 	err = kernel_batch(c->ctx, AOP_IOC_SIGNAL, c->signal, sizeof(c->signal[0]), nr);
 	for (i = 0; i < nr; i++)
-		note(c, err ? err : c->signal[i].ret);
+		cork_note(c, err ? err : c->signal[i].ret);
 }
 
 static void submit_detaches(struct cork *c)
@@ -154,10 +157,15 @@ static void submit_detaches(struct cork *c)
 
 	c->detaches = 0;
 	err = kernel_batch(c->ctx, AOP_IOC_DETACH, c->detach, sizeof(c->detach[0]), nr);
-	note(c, err);		/* of the single ones aop_drop() says nothing either */
+	cork_note(c, err);		/* of the single ones aop_drop() says nothing either */
 }
 
-void cork_submit(struct cork *c)
+static bool port_pending(const struct cork *c)
+{
+	return unlikely(c->port) && port_cork_pending(c->port);
+}
+
+void cork_submit_rest(struct cork *c)
 {
 	if (c->creates)
 		submit_creates(c);
@@ -167,6 +175,24 @@ void cork_submit(struct cork *c)
 		submit_signals(c);
 	if (c->detaches)
 		submit_detaches(c);
+}
+
+void cork_submit(struct cork *c)
+{
+	if (port_pending(c))
+		port_cork_submit(c, c->port);
+	else
+		cork_submit_rest(c);
+}
+
+struct aop_ctx *cork_ctx(struct cork *c)
+{
+	return c->ctx;
+}
+
+struct port_cork **cork_port(struct cork *c)
+{
+	return &c->port;
 }
 
 struct aop_create_entry *cork_create(struct cork *c, struct op *op, const char *label)
@@ -245,6 +271,8 @@ struct cork *cork_begin_wait(struct aop_ctx *ctx)
 			continue;
 		}
 		mine = c;
+		if (port_pending(c))
+			port_cork_submit(c, c->port);
 		if (unlikely(c->creates))
 			submit_creates(c);
 		if (unlikely(c->attaches))
@@ -267,7 +295,7 @@ void cork_signalled(struct cork *c, uint32_t nr)
 	uint32_t i;
 
 	for (i = 0; i < nr; i++)
-		note(c, c->signal[i].ret);
+		cork_note(c, c->signal[i].ret);
 	c->signals -= nr;
 	if (unlikely(c->signals))
 		memmove(c->signal, c->signal + nr, c->signals * sizeof(c->signal[0]));
@@ -291,7 +319,7 @@ bool cork_has_calls(void)
 	if (likely(!open_corks))
 		return false;
 	for (c = corks; c; c = c->next)
-		if (c->any)
+		if (c->any || port_pending(c))
 			return true;
 	return false;
 }
@@ -317,6 +345,8 @@ void cork_forked(void)
 		for (i = 0; i < c->attaches; i++)
 			op_ended(c->attached[i], -EIO);
 		c->any = 0;
+		if (c->port)
+			port_cork_forked(c->port);
 	}
 }
 
@@ -407,7 +437,7 @@ int aop_uncork(struct aop_ctx *ctx)
 	if (!c || --c->depth)
 		return 0;
 	open_corks--;
-	if (c->any)
+	if (c->any || port_pending(c))
 		cork_submit(c);
 	return c->error;
 }

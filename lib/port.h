@@ -145,6 +145,11 @@ int shared_port_init(struct port *p, struct aop_ctx *ctx, const struct aop_port_
 void shared_port_begin(struct port *p, struct aop_ctx *ctx);
 void shared_call(struct port *p, struct call *c, const struct aop_call_opts *o);
 int shared_call_reply(struct call *c);
+/* Made, as e says; it may have ended, and the reply be here. */
+void shared_call_made(struct port *p, struct call *c, const struct aop_call_entry *e,
+		      void (*release)(struct aop *op));
+/* There was no room; told: p->told before. */
+void shared_call_full(struct port *p, uint32_t told);
 /* How many; -ETIME: none until t. */
 int shared_take(struct port *p, struct request *const *r, size_t n, int64_t t);
 /* Somebody has begun to wait in the line of port->watches[which]. */
@@ -154,6 +159,17 @@ int shared_reply(struct request *r, int64_t result, const void *msg, size_t len)
 int shared_delegate(struct request *r, struct port *to);
 
 enum { PORT_TAKERS, PORT_WANTING };
+
+/* ---- port_cork.c: false: this thread has not corked, so it goes out alone --------- */
+
+struct cork;
+
+bool port_cork_call(struct port *p, struct call *c, const struct aop_call_entry *e,
+		    uint32_t told, void (*release)(struct aop *op));
+bool port_cork_answer(struct aop_ctx *ctx, const struct aop_answer_entry *e);
+/* For aop_serve(), which carries out what is returned and says so. */
+struct aop_answer_entry *port_cork_answers(struct cork *cork, uint32_t *nr);
+void port_cork_answered(struct cork *cork, uint32_t nr);
 
 /* ---- names (port_name.c) ------------------------------------------------------- */
 

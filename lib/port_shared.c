@@ -169,7 +169,7 @@ static int make_call(struct port *p, struct aop_call_entry *e, bool wait)
 }
 
 /* The module will tell of room, unless it has done so since. */
-static void note_full(struct port *p, uint32_t told)
+void shared_call_full(struct port *p, uint32_t told)
 {
 	port_lock(p);
 	if (p->told == told)
@@ -177,31 +177,44 @@ static void note_full(struct port *p, uint32_t told)
 	port_unlock(p);
 }
 
+void shared_call_made(struct port *p, struct call *c, const struct aop_call_entry *e,
+		      void (*release)(struct aop *op))
+{
+	struct op *op = to_op(&c->w.op);
+
+	c->got = c->room ? NOT_READ : 0;
+	if (e->state >= AOP_DONE)
+		c->got = e->reply_len;
+	op_bind(op, p->where, release, e->handle, AOP_MAY_LOOK | AOP_MAY_CANCEL, DEFAULT_MASK);
+	op->is_call = 1;
+}
+
 void shared_call(struct port *p, struct call *c, const struct aop_call_opts *o)
 {
 	uint32_t told = __atomic_load_n(&p->told, __ATOMIC_RELAXED);
-	struct op *op = to_op(&c->w.op);
+	const bool waits = o->flags & AOP_CALL_WAIT;
 	struct aop_call_entry e;
 	int ret;
 
 	ret = no_port(p);
 	if (unlikely(!ret && (o->requests || o->replies)))
 		ret = -EXDEV;
+	if (unlikely(!ret && c->len > AOP_MAX_MESSAGE))
+		ret = -EMSGSIZE;
 	if (likely(!ret)) {
 		fill_entry(&e, p, c, o);
-		ret = c->len > UINT32_MAX ? -EMSGSIZE :
-		      make_call(p, &e, o->flags & AOP_CALL_WAIT);
+		if (!waits && port_cork_call(p, c, &e, told, o->release))
+			return;
+		ret = make_call(p, &e, waits);
 	}
-	if (unlikely(ret)) {
-		if (ret == -EAGAIN)
-			note_full(p, told);
-		op_ended(op, ret);
-		op->release = o->release;
+	if (likely(!ret)) {
+		shared_call_made(p, c, &e, o->release);
 		return;
 	}
-	c->got = c->room ? NOT_READ : 0;
-	op_bind(op, p->where, o->release, e.handle, AOP_MAY_LOOK | AOP_MAY_CANCEL, DEFAULT_MASK);
-	op->is_call = 1;
+	if (ret == -EAGAIN)
+		shared_call_full(p, told);
+	op_ended(to_op(&c->w.op), ret);
+	to_op(&c->w.op)->release = o->release;
 }
 
 static int read_reply(struct call *c, uint32_t flags)
@@ -268,6 +281,7 @@ int shared_take(struct port *p, struct request *const *r, size_t n, int64_t t)
 	struct aop_taken_entry one, *e = &one;
 	char *buffer = r[0]->buffer;
 	struct aop_ioc_serve s;
+	struct cork *cork;
 	size_t i;
 	int ret;
 
@@ -294,9 +308,16 @@ int shared_take(struct port *p, struct request *const *r, size_t n, int64_t t)
 	s.buffer_size = n * AOP_MAX_MESSAGE;
 	if (t != AOP_NOWAIT)
 		s.deadline = t == AOP_FOREVER ? AOP_FOREVER_NS : (uint64_t)deadline_of(t);
+	cork = cork_of(p->where);
+	if (cork) {
+		s.answer_size = sizeof(struct aop_answer_entry);
+		s.answers = (uintptr_t)port_cork_answers(cork, &s.nr_answers);
+	}
 	do
 		ret = kernel_call(p->where, AOP_IOC_SERVE, &s);
 	while (ret == -EINTR);
+	if (s.answers)
+		port_cork_answered(cork, s.answered);
 	if (ret)
 		return ret == -ESHUTDOWN ? 0 : ret;
 	for (i = 0; i < s.count; i++) {
@@ -406,7 +427,7 @@ int shared_reply(struct request *r, int64_t result, const void *msg, size_t len)
 	if (unlikely(what < 0))
 		return what;
 	r->owner = NULL;
-	if (!len)
+	if (!len && !cork_of(op->ctx))
 		return op->scope->signal(op, what, result, 0);
 	if (unlikely(!aop_owner(to_aop(op))))
 		return -EPERM;
@@ -419,7 +440,7 @@ int shared_reply(struct request *r, int64_t result, const void *msg, size_t len)
 		.len = len,
 	};
 	shared_owner_leaves(op);
-	ret = answer(op->ctx, &e);
+	ret = port_cork_answer(op->ctx, &e) ? 0 : answer(op->ctx, &e);
 	shared_owner_frees(op, what, result, ret);
 	return ret;
 }

@@ -274,6 +274,9 @@ static int shared_wait(struct op *const *ops, size_t n, size_t need, const struc
 		if (!e)
 			return -ENOMEM;
 	}
+	if (!(g->mask & ~(AOP_EV_FINAL | AOP_EV_OVER)) &&
+	    port_cork_wait(ctx, ops, n, need, deadline, &ret))
+		return ret;
 	c = cork_begin_wait(ctx);
 	for (i = 0; i < n; i++) {
 		if (reached(ops[i], g)) {

@@ -93,6 +93,11 @@ struct cork *cork_begin_wait(struct aop_ctx *ctx);
 struct aop_signal_entry *cork_signals(struct cork *c, uint32_t *nr);
 void cork_signalled(struct cork *c, uint32_t nr);
 void cork_forked(void);
+/* All but what is of ports. */
+void cork_submit_rest(struct cork *c);
+struct aop_ctx *cork_ctx(struct cork *c);
+/* A call that was collected has failed so. */
+void cork_note(struct cork *c, int err);
 void cork_close(struct aop_ctx *ctx);
 /* op waits in a cork: give it a handle now, or the reason why not */
 void cork_need(struct op *op);
@@ -138,6 +143,18 @@ int shared_group(struct op *op, struct aop_ctx *ctx, struct op *const *members, 
 
 /* op, a call, has ended, and its last watcher lets go: has its handle gone with the reply? */
 bool call_reap(struct op *op, const struct aop_status *last);
+
+/* ---- port_cork.c: the part of a cork that is of ports --------------------------- */
+
+struct port_cork;
+
+struct port_cork **cork_port(struct cork *c);	/* cork.c; NULL there: none yet */
+bool port_cork_pending(const struct port_cork *pc);
+void port_cork_submit(struct cork *c, struct port_cork *pc);
+/* If the n ops are the calls that are corked: make them, and wait for `need` of them. */
+bool port_cork_wait(struct aop_ctx *ctx, struct op *const *ops, size_t n, size_t need,
+		    int64_t deadline, int *ret);
+void port_cork_forked(struct port_cork *pc);
 
 /* ---- fork.c ------------------------------------------------------------------ */
 

@@ -269,4 +269,107 @@ TEST_F(calls, W9_any_and_all_of_many_are_one_call)
 	EXPECT_FALSE(aop_is_final(g));
 }
 
+#define MANY	16
+
+/* S1: many calls, taken, answered and seen, with one system call each. */
+TEST_F(calls, S1_a_batch)
+{
+	struct aop_request r[MANY];
+	struct aop_call c[MANY];
+	struct aop_port port, client;
+	struct aop *ops[MANY];
+	char reply[MANY][4];
+	int i, k;
+
+	ASSERT_EQ(0, aop_port_init(&port, self->far, AOP_PORT_OPTS(.name = "lib_calls",
+								   .state = AOP_RUNNING)));
+	aop_port_find(&client, self->ctx, "lib_calls");
+	EXPECT_EQ(-ETIME, aop_serve(&port, r, MANY, AOP_NOWAIT));
+	forget();
+	aop_cork(self->far);
+	for (k = 0; k < 2; k++) {
+		aop_cork(self->ctx);
+		for (i = 0; i < MANY; i++)
+			ops[i] = aop_call(&client, &c[i], "ask", 4, reply[i], 4);
+		EXPECT_EQ(AOP_PENDING, aop_state(ops[0]));
+		EXPECT_NO_CALL();
+		EXPECT_EQ(0, aop_uncork(self->ctx));
+		EXPECT_CALLS(AOP_IOC_CALL, 1);
+		/* The replies to the ones before go out with it. */
+		ASSERT_EQ(MANY, aop_serve(&port, r, MANY, AOP_FOREVER));
+		EXPECT_CALLS(AOP_IOC_SERVE, 1);
+		for (i = 0; i < MANY; i++)
+			EXPECT_EQ(0, aop_reply(&r[i], i, "yes", 4));
+		EXPECT_NO_CALL();
+		EXPECT_EQ(AOP_RUNNING, aop_state(ops[0]));
+		EXPECT_EQ(-ETIME, aop_serve(&port, r, MANY, AOP_NOWAIT));
+		EXPECT_CALLS(AOP_IOC_SERVE, 1);
+		/* Not made in the same cork, so each is read alone. */
+		EXPECT_EQ(0, aop_wait_all(ops, MANY, AOP_FOREVER));
+		EXPECT_NO_CALL();
+		for (i = 0; i < MANY; i++) {
+			EXPECT_EQ(i, aop_join(ops[i]));
+			EXPECT_EQ(4, aop_call_reply(&c[i]));
+			EXPECT_STREQ("yes", reply[i]);
+		}
+		EXPECT_CALLS(AOP_IOC_MESSAGE, MANY);
+	}
+	EXPECT_EQ(0, aop_uncork(self->far));
+}
+
+struct echo {
+	struct aop_port port;
+	pthread_t thread;
+	int64_t end;
+};
+
+static void *echo(void *arg)
+{
+	struct aop_request r[MANY];
+	struct echo *e = arg;
+	int i, n;
+
+	while ((n = aop_serve(&e->port, r, MANY, AOP_FOREVER)) > 0)
+		for (i = 0; i < n; i++)
+			aop_reply(&r[i], i, r[i].msg, r[i].len);
+	e->end = n;
+	return NULL;
+}
+
+/* S1: with the wait that is for them, the calls bring their replies. */
+TEST_F(calls, S1_calls_that_are_waited_for)
+{
+	struct aop_call c[MANY];
+	struct aop *ops[MANY];
+	struct aop_port client;
+	char reply[MANY][4];
+	struct echo e;
+	int i;
+
+	ASSERT_EQ(0, aop_port_init(&e.port, self->far, AOP_PORT_OPTS(.name = "lib_calls",
+								     .state = AOP_RUNNING)));
+	aop_port_find(&client, self->ctx, "lib_calls");
+	ASSERT_EQ(0, pthread_create(&e.thread, NULL, echo, &e));
+	forget();
+	aop_cork(self->ctx);
+	for (i = 0; i < MANY; i++)
+		ops[i] = aop_call(&client, &c[i], "ask", 4, reply[i], 4);
+	EXPECT_EQ(0, aop_wait_all(ops, MANY, AOP_FOREVER));
+	EXPECT_EQ(1, calls[_IOC_NR(AOP_IOC_CALL)]);
+	for (i = 0; i < MANY; i++) {
+		EXPECT_EQ(4, aop_call_reply(&c[i]));
+		EXPECT_LE(0, aop_result(ops[i]));
+		EXPECT_EQ(1, aop_drop(ops[i]));
+		EXPECT_STREQ("ask", reply[i]);
+	}
+	EXPECT_EQ(0, aop_uncork(self->ctx));
+	EXPECT_EQ(1, calls[_IOC_NR(AOP_IOC_CALL)]);
+	EXPECT_EQ(0, calls[_IOC_NR(AOP_IOC_MESSAGE)]);
+	EXPECT_EQ(0, calls[_IOC_NR(AOP_IOC_WAIT)]);
+	EXPECT_EQ(1, calls[_IOC_NR(AOP_IOC_DETACH)]);
+	EXPECT_EQ(0, aop_done(aop_owner(&e.port.op), 0));
+	pthread_join(e.thread, NULL);
+	EXPECT_EQ(0, e.end);
+}
+
 TEST_HARNESS_MAIN
