@@ -3,6 +3,8 @@
  * Streams between two processes (S8, K9): whole messages in order, whoever is killed when;
  * the survivor gets an end.
  */
+#include <sys/mman.h>
+
 #include "lib.h"
 
 #define PLACES	64
@@ -129,6 +131,114 @@ TEST_F(between, S8_killed_at_any_point)
 		end(self, &status);
 		EXPECT_TRUE(WIFSIGNALED(status));
 	}
+}
+
+/* ---- a peer that scribbles -------------------------------------------------------- */
+
+static uint32_t next_random(uint32_t *seed)
+{
+	*seed = *seed * 1664525 + 1013904223;
+	return *seed >> 8;
+}
+
+/* The child: writes whatever it likes into the memory of the stream, for ever. */
+static void scribbler(int sock, uint32_t seed)
+{
+	size_t i, words = (256 + AOP_STREAM_MEM(sizeof(struct msg), PLACES)) / 4;
+	struct aop_shared_stream side;
+	struct aop_receiver rx;
+	struct aop_sender tx;
+	struct aop_ctx *ctx;
+	char path[64], name[64];
+	uint32_t *mem = NULL;
+	int fd, role;
+	ssize_t n;
+
+	if (aop_ctx_open(&ctx, NULL))
+		_exit(1);
+	role = aop_stream_accept(&side, ctx, sock, NULL);
+	if (role < 0 || (role == AOP_SENDS ? aop_sender_init(&tx, &side.stream, 0) :
+			 aop_receiver_init(&rx, &side.stream, 0)))
+		_exit(1);
+	for (fd = 3; fd < 64; fd++) {
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		n = readlink(path, name, sizeof(name) - 1);
+		if (n <= 0)
+			continue;
+		name[n] = 0;
+		if (strstr(name, "aop-stream"))
+			mem = mmap(NULL, 4 * words, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	}
+	if (!mem || mem == MAP_FAILED)
+		_exit(1);
+	for (;;) {
+		i = next_random(&seed) % words;
+		if (next_random(&seed) % 2)
+			mem[i] += next_random(&seed) % 5 - 2;
+		else
+			mem[i] = next_random(&seed) << next_random(&seed) % 9;
+	}
+}
+
+/* Whatever stands there each call returns, and in the end there is an end (S8, K9). */
+TEST_F(between, a_peer_that_scribbles)
+{
+	struct aop_message m;
+	struct aop_sender tx;
+	struct msg msg = { 0 };
+	int i, k, status, role;
+	int64_t ret, sum = 0;
+
+	for (i = 0; i < 20; i++) {
+		role = i % 2 ? AOP_SENDS : AOP_RECEIVES;
+		ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, self->sock));
+		self->pid = fork();
+		if (!self->pid)
+			scribbler(self->sock[1], i + 1);
+		close(self->sock[1]);
+		ASSERT_EQ(0, aop_stream_offer(&self->side, self->ctx, self->sock[0], role,
+					      AOP_STREAM_OPTS(.place = sizeof(struct msg),
+							      .places = PLACES)));
+		if (role == AOP_SENDS) {
+			ASSERT_EQ(0, aop_sender_init(&tx, &self->side.stream, 0));
+		} else {
+			ASSERT_EQ(0, aop_receiver_init(&self->rx, &self->side.stream, 0));
+		}
+		for (k = 0; k < 5000; k++) {
+			if (role == AOP_SENDS) {
+				sum += aop_stream_try_push(&tx, &msg, sizeof(msg));
+			} else if (k % 2) {
+				aop_stream_try_pop(&self->rx, &msg, sizeof(msg));
+			} else if (aop_stream_try_receive(&self->rx, &m) == 1) {
+				memset(m.data, 0, m.len);
+				aop_stream_retire(&self->rx, &m, 0);
+			}
+			aop_ctx_dispatch(self->ctx);
+		}
+		EXPECT_EQ(0, waitpid(self->pid, &status, WNOHANG));
+		kill(self->pid, SIGKILL);
+		waitpid(self->pid, &status, 0);
+		EXPECT_TRUE(WIFSIGNALED(status));
+		for (k = 0, ret = 1; ret && k < 4 * PLACES; k++) {
+			struct aop *op = role == AOP_SENDS ?
+				aop_stream_push(&tx, &self->t, &msg, sizeof(msg)) :
+				aop_stream_pop(&self->rx, &self->t, &msg, sizeof(msg));
+
+			while (!aop_is_over(op))
+				lib_dispatch(self->ctx);
+			ret = aop_join(op);
+			if (role == AOP_SENDS && ret == -EPIPE)
+				ret = 0;
+		}
+		EXPECT_EQ(0, ret);
+		if (role == AOP_SENDS)
+			aop_sender_drop(&tx);
+		else
+			aop_receiver_drop(&self->rx);
+		aop_stream_close(&self->side);
+		close(self->sock[0]);
+	}
+	TH_LOG("%lld", (long long)sum);
 }
 
 TEST_HARNESS_MAIN
