@@ -3,6 +3,9 @@
  * aopstat with very many operations: it shows all, or those that it was asked for.  How
  * long that takes is told, but decides nothing.
  */
+#include <pty.h>
+#include <signal.h>
+
 #include "lib.h"
 
 #define MANY	100000
@@ -69,6 +72,66 @@ TEST_F_TIMEOUT(many, list, 120)
 	EXPECT_EQ(10, lines_of(AOPSTAT "list --no-header -f label=job-7777?", "list of ten"));
 	/* A frame of the table: a line about all, and the rows that it shows. */
 	EXPECT_EQ(21, lines_of(AOPSTAT "top --no-header -n 1 --rows 20", "a frame"));
+}
+
+/* ---- the live table ------------------------------------------------------------ */
+
+#define CTRL_L	"\f"
+
+/* Sends keys, the last of which draws all anew, and reads until the last line has been drawn. */
+static int frame(int terminal, const char *keys, char *buf, size_t size)
+{
+	size_t len = strlen(keys), have = 0;
+	ssize_t n;
+
+	if (write(terminal, keys, len) != (ssize_t)len)
+		return -errno;
+	do {
+		if (have == size - 1)
+			have = 0;
+		n = read(terminal, buf + have, size - 1 - have);
+		if (n <= 0)
+			return -EPIPE;
+		have += n;
+		buf[have] = '\0';
+	} while (!strstr(buf, "help"));
+	return 0;
+}
+
+/* How long a key takes is told; that it is answered is tested. */
+TEST_F_TIMEOUT(many, live, 120)
+{
+	struct winsize size = { .ws_row = 24, .ws_col = 130 };
+	static char buf[1 << 16];
+	int terminal, frames = 0;
+	int64_t begun;
+	pid_t pid;
+
+	pid = forkpty(&terminal, NULL, NULL, &size);
+	ASSERT_GE(pid, 0);
+	if (!pid) {
+		setenv("TERM", "xterm", 1);
+		setenv("LC_ALL", "C.UTF-8", 1);
+		execl("build/tools/aopstat", "aopstat", NULL);
+		_exit(127);
+	}
+	begun = aop_now();
+	do {
+		ASSERT_EQ(0, frame(terminal, CTRL_L, buf, sizeof(buf)));
+		frames++;
+	} while (!strstr(buf, "100000 ops"));
+	printf("# the live table has %d ops after %.2f s, %d times drawn meanwhile\n", MANY,
+	       (aop_now() - begun) / 1e9, frames);
+	begun = aop_now();
+	ASSERT_EQ(0, frame(terminal, "G" CTRL_L, buf, sizeof(buf)));
+	printf("# to the last row: %.3f s\n", (aop_now() - begun) / 1e9);
+	begun = aop_now();
+	ASSERT_EQ(0, frame(terminal, "/job-7777\r" CTRL_L, buf, sizeof(buf)));
+	printf("# a filter: %.3f s\n", (aop_now() - begun) / 1e9);
+	EXPECT_NE(NULL, strstr(buf, "aopstat  11 ops"));
+	EXPECT_EQ(0, kill(pid, SIGTERM));
+	EXPECT_EQ(pid, waitpid(pid, NULL, 0));
+	close(terminal);
 }
 
 TEST_HARNESS_MAIN

@@ -336,10 +336,13 @@ TEST_F(monitor, K6_progress_does_not_hold_up_a_change)
 	ASSERT_EQ(0, aop_progress(aop_owner(&op[0]), 1, 0));
 	while (!v->op[0].st.done)
 		ASSERT_EQ(0, until(v, &v->told[0], v->told[0] + 1));
+	/* By one call: the work item that tells changes does not come in between each time. */
+	aop_cork(self->ctx);
 	for (i = 1; i < 50; i++) {
 		ASSERT_EQ(0, aop_start(aop_owner(&op[i])));
 		ASSERT_EQ(0, aop_progress(aop_owner(&op[i]), 1, 0));
 	}
+	ASSERT_LE(0, aop_uncork(self->ctx));
 	for (i = 1; i < 50; i++)
 		while (v->op[i].st.state != AOP_RUNNING)
 			ASSERT_EQ(0, until(v, &v->told[i], v->told[i] + 1));

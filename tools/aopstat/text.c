@@ -169,8 +169,13 @@ size_t cut(char *s, size_t columns)
 
 size_t columns_of(const char *s)
 {
+	size_t ascii;
+
+	/* Most is: a column each. */
+	for (ascii = 0; (signed char)s[ascii] > 0; ascii++)
+		;
 	/* Cutting nothing off writes nothing. */
-	return cut((char *)s, SIZE_MAX);
+	return s[ascii] ? ascii + cut((char *)s + ascii, SIZE_MAX) : ascii;
 }
 
 const char *user_name(uint32_t uid)
