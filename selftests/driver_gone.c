@@ -61,10 +61,10 @@ TEST_F(driver, K1_K5_M6_unloading_a_driver_that_forgot_its_ops)
 	int kmsg = open_log();
 	uint64_t left;
 
-	p.fd = driver_op(self->dev, 0, SELFTEST_RUNNING);
+	p.fd = driver_op(self->dev, 0, SELFTEST_RUNNING | SELFTEST_LEFT);
 	ASSERT_GE(p.fd, 0);
 	ASSERT_EQ(0, abi_attach_fd(&self->c, p.fd, 0, 0, AOP_EV_FINAL, &h));
-	left = driver_handle(&self->c, self->dev, 1, 0);
+	left = driver_handle(&self->c, self->dev, 1, SELFTEST_LEFT);
 	ASSERT_EQ(0, abi_group(&self->c, &left, 1, 1, 0, 0, &end));
 	ASSERT_EQ(0, waiter_sleep(&t, &self->c, h, AOP_EV_FINAL, 0));
 	EXPECT_EQ(-EWOULDBLOCK, driver_unload(MODULE));

@@ -349,6 +349,8 @@ TEST_F(driver, K7_the_op_is_of_whom_the_driver_says)
 	ASSERT_EQ(0, seteuid(0));
 	ASSERT_EQ(0, setegid(0));
 	ASSERT_GE(dev, 0);
+	/* It makes another source, which is of the same user. */
+	EXPECT_EQ(0, drive(dev, 0, SELFTEST_DESTROY, 0));
 	fd = call(dev, &c);
 	ASSERT_GE(fd, 0);
 	ASSERT_EQ(0, abi_attach_fd(&self->c, fd, 0, 0, 0, &h));

@@ -192,6 +192,24 @@ TEST_F(driver, W7_unwatch_waits_for_a_callback_that_runs)
 	EXPECT_EQ(1, seen(self->dev, 0).calls);
 }
 
+TEST_F(driver, W6_callbacks_run_on_the_queue_that_the_driver_chose)
+{
+	const uint32_t flags = SELFTEST_ORDERED | SELFTEST_GATED;
+
+	ASSERT_EQ(0, driver_watch(self->dev, 0, self->fd, AOP_EV_FINAL, flags));
+	ASSERT_EQ(0, driver_watch(self->dev, 1, self->fd, AOP_EV_FINAL, flags));
+	ASSERT_EQ(0, driver_watch(self->dev, 2, self->fd, AOP_EV_FINAL, 0));
+	EXPECT_EQ(0, abi_done(&self->c, self->h, 7));
+	until_at_gate(self->dev);
+	EXPECT_EQ(1, until_seen(self->dev, 2, 1).calls);
+	/* On that queue, one waits for the other. */
+	EXPECT_EQ(1, drive(self->dev, 0, SELFTEST_AT_GATE, 0));
+	EXPECT_EQ(1, seen(self->dev, 0).calls + seen(self->dev, 1).calls);
+	EXPECT_EQ(0, drive(self->dev, 0, SELFTEST_GATE, 1));
+	EXPECT_EQ(1, until_seen(self->dev, 0, 1).calls);
+	EXPECT_EQ(1, until_seen(self->dev, 1, 1).calls);
+}
+
 TEST_F(driver, W5_K5_a_driver_watches_its_own_op)
 {
 	int fd = driver_op(self->dev, 0, SELFTEST_RUNNING);

@@ -63,6 +63,9 @@ struct tester {
 /* For SELFTEST_LOCKED: what a driver must not do. */
 static DEFINE_MUTEX(wrong_lock);
 
+/* For SELFTEST_ORDERED. */
+static struct workqueue_struct *ordered;
+
 /* Nothing may be called any more. */
 static bool gone;
 
@@ -127,13 +130,23 @@ static void owned_release(void *priv)
 {
 	struct owned *o = priv;
 
-	if (!WARN_ON_ONCE(gone))
-		atomic_inc(&o->releases);
+	atomic_inc(&o->releases);
 }
 
 static const struct aop_owner_ops owned_ops = {
 	.cancel = owned_cancel,
 	.release = owned_release,
+};
+
+/* Its driver goes without it. */
+static void left_release(void *priv)
+{
+	WARN_ON_ONCE(1);
+}
+
+static const struct aop_owner_ops left_ops = {
+	.cancel = owned_cancel,
+	.release = left_release,
 };
 
 static int create(struct tester *t, struct selftest_call *c)
@@ -156,7 +169,7 @@ static int create(struct tester *t, struct selftest_call *c)
 	fd = get_unused_fd_flags(O_CLOEXEC);
 	if (fd < 0)
 		return fd;
-	owner = aop_create(t->source, &owned_ops, o, &opts);
+	owner = aop_create(t->source, c->flags & SELFTEST_LEFT ? &left_ops : &owned_ops, o, &opts);
 	/* It has been copied. */
 	memset(label, 'x', sizeof(label));
 	if (IS_ERR(owner)) {
@@ -328,7 +341,8 @@ static int watch(struct tester *t, struct selftest_call *c)
 	}
 	*s = (struct seen) { .watched = w, .flags = c->flags };
 	w->seen = s;
-	ret = aop_watch(op, &w->watch, c->mask, watched_changed, NULL);
+	ret = aop_watch(op, &w->watch, c->mask, watched_changed,
+			c->flags & SELFTEST_ORDERED ? ordered : NULL);
 	if (ret) {
 		s->watched = NULL;
 		kfree(w);
@@ -441,9 +455,9 @@ static int locked_call(struct tester *t, struct selftest_call *c)
 	}
 }
 
-static int destroy_source(struct tester *t, u32 flags)
+static int destroy_source(struct tester *t, const struct cred *cred, u32 flags)
 {
-	struct aop_source *source = aop_source_create(current_cred());
+	struct aop_source *source = aop_source_create(cred);
 
 	if (IS_ERR(source))
 		return PTR_ERR(source);
@@ -477,7 +491,7 @@ static long selftest_ioctl(struct file *file, unsigned int cmd, unsigned long ar
 		unwatch(&t->seen[c.index]);
 		break;
 	case SELFTEST_DESTROY:
-		ret = destroy_source(t, c.flags);
+		ret = destroy_source(t, file->f_cred, c.flags);
 		break;
 	default:
 		mutex_lock(&t->lock);
@@ -544,12 +558,21 @@ static struct miscdevice selftest_device = {
 
 static int __init selftest_init(void)
 {
-	return misc_register(&selftest_device);
+	int ret;
+
+	ordered = alloc_ordered_workqueue("aop_selftest", 0);
+	if (!ordered)
+		return -ENOMEM;
+	ret = misc_register(&selftest_device);
+	if (ret)
+		destroy_workqueue(ordered);
+	return ret;
 }
 
 static void __exit selftest_exit(void)
 {
 	misc_deregister(&selftest_device);
+	destroy_workqueue(ordered);
 	gone = true;
 }
 

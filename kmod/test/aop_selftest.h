@@ -54,6 +54,8 @@ enum selftest_context {
 #define SELFTEST_RUNNING	0x8	/* begins AOP_RUNNING */
 #define SELFTEST_DETACHED	0x10
 #define SELFTEST_LOCKED		0x20	/* wait, destroy, drive: with a lock held that all take */
+#define SELFTEST_ORDERED	0x40	/* its callback is on a queue where each waits */
+#define SELFTEST_LEFT		0x80	/* its driver forgets it, and must not be told of its end */
 
 /**
  * struct selftest_call - call one function
