@@ -390,37 +390,34 @@ TEST_F(import, K1_K9_killed_and_unloaded)
 	ASSERT_EQ(0, load());
 }
 
-/* Where KUnit is, each loading runs its tests too. */
-static int reloads(int n)
-{
-	return slow_kernel() ? 1 : n;
-}
-
 /*
  * Nobody but groups looks at these imports, and groups are freed by work items, which so
  * abandon the imports, which work items of another queue tell.  The module waits for all.
  */
 TEST_F(import, K1_W8_groups_of_imports_while_the_module_goes)
 {
-	uint64_t h[100], group;
-	int i, k;
+	static uint64_t h[1000];
+	struct abi_ctx c;
+	uint64_t group;
+	int i;
 
 	if (!module_file())
 		SKIP(return, "no AOP_KO: which file to load?");
-	for (k = 0; k < reloads(20); k++) {
-		for (i = 0; i < 100; i++) {
-			h[i] = import(&self->c, self->efd, 0);
-			ASSERT_NE(0, h[i]);
-		}
-		for (i = 0; i < 10; i++)
-			ASSERT_EQ(0, abi_group(&self->c, h, 100, 1, 0, 0, &group));
-		abi_close(&self->c);
-		while (unload() == -EWOULDBLOCK)
-			sched_yield();
-		ASSERT_EQ(0, load());
-		while (abi_open(&self->c, 256))
-			sched_yield();
+	abi_close(&self->c);
+	ASSERT_EQ(0, abi_open(&c, 2048));
+	for (i = 0; i < 1000; i++) {
+		h[i] = import(&c, self->efd, 0);
+		ASSERT_NE(0, h[i]);
 	}
+	/* So many that the work items are still at it when the module goes. */
+	for (i = 0; i < rounds(120); i++)
+		ASSERT_EQ(0, abi_group(&c, h, 1000, 1, 0, 0, &group));
+	abi_close(&c);
+	while (unload() == -EWOULDBLOCK)
+		sched_yield();
+	ASSERT_EQ(0, load());
+	while (abi_open(&self->c, 256))
+		sched_yield();
 }
 
 static void *fire_on(void *arg)
@@ -438,12 +435,14 @@ static void *fire_on(void *arg)
 TEST_F(import, K1_fires_while_the_module_goes)
 {
 	int fd = self->efd, i, k;
+	/* Where KUnit is, each loading runs its tests too. */
+	int times = slow_kernel() ? 1 : 6;
 	pthread_t t;
 
 	if (!module_file())
 		SKIP(return, "no AOP_KO: which file to load?");
 	ASSERT_EQ(0, pthread_create(&t, NULL, fire_on, &fd));
-	for (i = 0; i < reloads(6); i++) {
+	for (i = 0; i < times; i++) {
 		for (k = 0; k < 200; k++)
 			ASSERT_NE(0, import(&self->c, self->efd, 0));
 		abi_close(&self->c);
