@@ -162,11 +162,12 @@ static __always_inline int __aop_end_locked(struct aop_run *run, struct aop *op,
 					    u8 flags, s64 result)
 {
 	u32 events = AOP_EV_FINAL, word = op->word;
+	const struct aop_extra *extra = op->extra;
 
 	if (unlikely(!aop_move_is_legal(aop_word_state(word), state)))
 		return -EALREADY;
 	/* Before the next line: a call that is queued belongs to the port. */
-	if (unlikely(op->extra))
+	if (unlikely(extra && (extra->deadline || extra->port || extra->call)))
 		aop_extra_ended_locked(run, op, state, result);
 	/* Without an owner nobody is left to let go. */
 	if (!op->owned)

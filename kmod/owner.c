@@ -248,6 +248,23 @@ static bool wrong_context(void)
 			 "aop: an op is driven from a hard interrupt\n");
 }
 
+static __always_inline bool end_locked(struct aop_run *run, struct aop_owner *owner, u8 state,
+				       u8 flags, s64 result, int *ret)
+{
+	struct aop *op = owner->op;
+
+	/* First, so that it is not told of its own end. */
+	if (!hlist_unhashed(&owner->hook.node))
+		aop_unhook_locked(op, &owner->hook);
+	if (owner->source)
+		__hlist_del(&owner->node);
+	if (state == AOP_CANCELLED && !result)
+		result = op->reason ?: -ECANCELED;
+	*ret = __aop_end_owned_locked(run, op, state, flags, result);
+	owner->ended = true;
+	return !owner->busy;
+}
+
 /**
  * aop_owner_end_locked() - the owner lets go
  * @run: the home of its op is locked by it
@@ -264,18 +281,7 @@ static bool wrong_context(void)
 bool aop_owner_end_locked(struct aop_run *run, struct aop_owner *owner, u8 state, u8 flags,
 			  s64 result, int *ret)
 {
-	struct aop *op = owner->op;
-
-	/* First, so that it is not told of its own end. */
-	if (!hlist_unhashed(&owner->hook.node))
-		aop_unhook_locked(op, &owner->hook);
-	if (owner->source)
-		__hlist_del(&owner->node);
-	if (state == AOP_CANCELLED && !result)
-		result = op->reason ?: -ECANCELED;
-	*ret = __aop_end_owned_locked(run, op, state, flags, result);
-	owner->ended = true;
-	return !owner->busy;
+	return end_locked(run, owner, state, flags, result, ret);
 }
 
 /* Somebody has to be told.  The home lock is held, and is dropped. */
@@ -290,10 +296,10 @@ static noinline int end_and_tell(struct aop_owner *owner, u8 state, u8 flags, s6
 	run.home = owner->op->home;
 	run.flags = irq;
 	run.now = now;
-	idle = aop_owner_end_locked(&run, owner, state, flags, result, &ret);
+	idle = end_locked(&run, owner, state, flags, result, &ret);
 	aop_run_end(&run);
 	if (idle)
-		aop_owner_release(owner);
+		__release_owner(owner, owner->source);
 	return ret;
 }
 
