@@ -409,7 +409,7 @@ TEST_F(import, K1_W8_groups_of_imports_while_the_module_goes)
 		h[i] = import(&c, self->efd, 0);
 		ASSERT_NE(0, h[i]);
 	}
-	/* So many that the work items are still at it when the module goes. */
+	/* Many, so that the work items have a lot to do while the module goes. */
 	for (i = 0; i < rounds(120); i++)
 		ASSERT_EQ(0, abi_group(&c, h, 1000, 1, 0, 0, &group));
 	abi_close(&c);
