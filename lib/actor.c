@@ -185,7 +185,8 @@ struct aop *aop_actor_spawn(struct aop_loop *l, struct aop_actor *actor, aop_pol
  * @actor: an actor, from its body
  *
  * Those who have called already are served.  Again, after it has begun anew, it does
- * nothing.  The loop's thread.
+ * nothing.  The loop's thread.  In shared scope the op is over at once if it is killed at
+ * this very moment: who gives the actor's memory back must know that the body has returned.
  *
  * Return: 0; -EALREADY: it has been killed before, and the body should return.
  */
@@ -198,6 +199,8 @@ int aop_actor_ready(struct aop_actor *actor)
 	/* Not aop_start(): the op must not be over before the body has returned. */
 	if (in_process(to_port(&actor->port)->where))
 		return scope_of(op)->signal(op, DO_ACCEPT, 0, 0);
+	if (aop_is_final(&actor->port.op))
+		return -EALREADY;
 	return aop_start(aop_owner(&actor->port.op));
 }
 
