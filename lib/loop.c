@@ -430,13 +430,24 @@ static void door_opened(struct source *s)
 	(void)s;
 }
 
+static int open_uring(struct aop_loop *l, const struct aop_loop_opts *o)
+{
+#ifdef AOP_WITHOUT_URING
+	(void)l;
+	(void)o;
+	return -ENOSYS;
+#else
+	l->engine = &engine_uring;
+	return l->engine->open(l, o);
+#endif
+}
+
 static int open_engine(struct aop_loop *l, const struct aop_loop_opts *o)
 {
 	int ret;
 
 	if (!(o->flags & AOP_EPOLL)) {
-		l->engine = &engine_uring;
-		ret = l->engine->open(l, o);
+		ret = open_uring(l, o);
 		if (!ret || o->flags & AOP_URING)
 			return ret;
 		l->refused = ret;

@@ -72,6 +72,13 @@ static inline int lib_twin(struct aop *twin, struct aop_ctx *ctx, struct aop *op
 	return ret;
 }
 
+/* What aop_wait() of an op of this process sleeps in. */
+#ifdef SYS_futex_time64
+#define LIB_SYS_WAIT	SYS_futex_time64
+#else
+#define LIB_SYS_WAIT	SYS_futex
+#endif
+
 /*
  * Return when a thread sleeps in system call @nr.  The kernel tells nobody when one
  * falls asleep, so look again and again.

@@ -75,6 +75,9 @@ static void *log_thread(void *arg)
 int main(int argc, char **argv)
 {
 	static _Alignas(16) char mem[AOP_STREAM_MEM(LINE, LINES)];
+	static const struct aop_stream_opts opts = {
+		.size = sizeof(opts), .place = LINE, .places = LINES, .flags = AOP_MANY_SENDERS,
+	};
 	static struct log l;
 	pthread_t thread;
 	void *failed;
@@ -83,9 +86,7 @@ int main(int argc, char **argv)
 	l.fd = open(argc > 1 ? argv[1] : "/dev/null",
 		    O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
 	if (l.fd < 0 ||
-	    aop_stream_init(&l.stream, AOP_LOCAL, mem, sizeof(mem),
-			    AOP_STREAM_OPTS(.place = LINE, .places = LINES,
-					    .flags = AOP_MANY_SENDERS)) < 0 ||
+	    aop_stream_init(&l.stream, AOP_LOCAL, mem, sizeof(mem), &opts) < 0 ||
 	    aop_sender_init(&l.tx, &l.stream, AOP_DROP_ENDS) < 0 ||
 	    aop_receiver_init(&l.rx, &l.stream, 0) < 0 ||
 	    pthread_create(&thread, NULL, log_thread, &l))

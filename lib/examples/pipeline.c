@@ -66,13 +66,15 @@ static void *stage_thread(void *arg)
 int main(void)
 {
 	static _Alignas(16) char mem[AOP_STREAM_MEM(sizeof(int64_t), PLACES)];
+	static const struct aop_stream_opts opts = {
+		.size = sizeof(opts), .place = sizeof(int64_t), .places = PLACES,
+	};
 	struct stage stages[2] = { { .run = produce }, { .run = consume } };
 	struct aop_stream stream;
 	pthread_t threads[2];
 	int i;
 
-	if (aop_stream_init(&stream, AOP_LOCAL, mem, sizeof(mem),
-			    AOP_STREAM_OPTS(.place = sizeof(int64_t), .places = PLACES)) < 0 ||
+	if (aop_stream_init(&stream, AOP_LOCAL, mem, sizeof(mem), &opts) < 0 ||
 	    aop_sender_init(&stages[0].tx, &stream, AOP_DROP_ENDS) < 0 ||
 	    aop_receiver_init(&stages[1].rx, &stream, 0) < 0)
 		return 1;

@@ -24,7 +24,8 @@ static int64_t reader(struct aop_task *t)
 	for (;;) {
 		AOP_AWAIT(which,
 			  aop_any(&r->first, r->members,
-				  AOP_OPS(aop_stream_pop(&r->rx, &r->wait, &r->item, sizeof(r->item)),
+				  AOP_OPS(aop_stream_pop(&r->rx, &r->wait, &r->item,
+							 sizeof(r->item)),
 					  aop_sleep(t->loop, &r->quiet, AOP_MS(20))),
 				  AOP_CANCEL_REST));
 		if (which < 0)
@@ -71,14 +72,16 @@ static int64_t writer(struct aop_task *t)
 int main(void)
 {
 	static _Alignas(16) char mem[AOP_STREAM_MEM(sizeof(int), 16)];
+	static const struct aop_stream_opts opts = {
+		.size = sizeof(opts), .place = sizeof(int), .places = 16,
+	};
 	struct reader r = { .items = 0 };
 	struct writer w = { .i = 0 };
 	struct aop_stream stream;
 	struct aop_loop *loop;
 
 	if (aop_loop_open(&loop, NULL) < 0 ||
-	    aop_stream_init(&stream, AOP_PRIVATE, mem, sizeof(mem),
-			    AOP_STREAM_OPTS(.place = sizeof(int), .places = 16)) < 0 ||
+	    aop_stream_init(&stream, AOP_PRIVATE, mem, sizeof(mem), &opts) < 0 ||
 	    aop_sender_init(&w.tx, &stream, AOP_DROP_ENDS) < 0 ||
 	    aop_receiver_init(&r.rx, &stream, 0) < 0)
 		return 1;

@@ -156,7 +156,7 @@ static void waiting_start(struct waiting *w, int64_t (*wait)(struct waiting *w),
 	w->wait = wait;
 	if (pthread_create(&w->thread, NULL, waiting_main, w))
 		abort();
-	lib_until_asleep(&w->tid, shared ? SYS_ioctl : SYS_futex);
+	lib_until_asleep(&w->tid, shared ? SYS_ioctl : LIB_SYS_WAIT);
 }
 
 static int64_t waiting_end(struct waiting *w)
@@ -230,7 +230,7 @@ TEST_F(wait, W9_all_is_one_wake)
 	ANY_THREADS();
 	waiting_start(&w, all, self->ops, N, self->any.scope == ANY_SHARED);
 	for (i = 0; i < N; i++) {
-		lib_until_asleep(&w.tid, self->any.scope == ANY_SHARED ? SYS_ioctl : SYS_futex);
+		lib_until_asleep(&w.tid, self->any.scope == ANY_SHARED ? SYS_ioctl : LIB_SYS_WAIT);
 		aop_done(self->o[i], i);
 	}
 	EXPECT_EQ(0, waiting_end(&w));

@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Work, waking and embedding of a loop, on both engines: F8, F13, F17, W5, W6, W9, W10, M9.
+ * Work that is posted to a loop, and what wakes it, on both engines: F8, F13, W5, W6, W9, M9.
  */
-#include <dirent.h>
 #include <sys/epoll.h>
-#include <sys/prctl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <stdatomic.h>
 #include <stddef.h>
 
@@ -36,13 +32,6 @@ static struct aop_loop_stats stats_of(struct aop_loop *l)
 
 	aop_loop_stats(l, &s);
 	return s;
-}
-
-static bool readable(int fd)
-{
-	struct pollfd p = { .fd = fd, .events = POLLIN };
-
-	return poll(&p, 1, 0) == 1;
 }
 
 struct note {
@@ -517,64 +506,6 @@ TEST_F(post, M9_races_with_the_end_in_another_thread)
 	EXPECT_EQ(-1, aop_loop_next(self->loop));
 }
 
-/* ---- in somebody else's loop ----------------------------------------------------- */
-
-TEST_F(post, W10_fd_is_readable_for_timers)
-{
-	struct aop_timer t;
-	struct pollfd p = { .fd = aop_loop_fd(self->loop), .events = POLLIN };
-
-	ASSERT_LE(0, p.fd);
-	EXPECT_EQ(p.fd, aop_loop_fd(self->loop));
-	aop_loop_dispatch(self->loop);
-	EXPECT_FALSE(readable(p.fd));
-	aop_sleep(self->loop, &t, AOP_MS(2));
-	while (!aop_is_over(&t.op)) {
-		ASSERT_TRUE(poll(&p, 1, -1) == 1 || errno == EINTR);
-		ASSERT_LE(0, aop_loop_dispatch(self->loop));
-	}
-	aop_loop_dispatch(self->loop);
-	EXPECT_FALSE(readable(p.fd));
-	/* A sooner one begun while the alarm is set for a later one */
-	aop_sleep(self->loop, &t, AOP_SEC(1000));
-	aop_loop_dispatch(self->loop);
-	ASSERT_EQ(0, aop_timer_sooner(&t, AOP_MS(1)));
-	while (!aop_is_over(&t.op)) {
-		ASSERT_TRUE(poll(&p, 1, -1) == 1 || errno == EINTR);
-		ASSERT_LE(0, aop_loop_dispatch(self->loop));
-	}
-}
-
-TEST_F(post, W10_fd_is_readable_for_files)
-{
-	struct pollfd p = { .fd = aop_loop_fd(self->loop), .events = POLLIN };
-	struct aop_io io;
-	char buf[9];
-	int sv[2];
-
-	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
-	aop_loop_dispatch(self->loop);
-	aop_recv(self->loop, &io, sv[0], buf, 9, 0);
-	aop_loop_dispatch(self->loop);
-	aop_loop_dispatch(self->loop);
-	EXPECT_FALSE(readable(p.fd));
-	ASSERT_EQ(1, write(sv[1], "x", 1));
-	while (!aop_is_over(&io.op)) {
-		ASSERT_TRUE(poll(&p, 1, -1) == 1 || errno == EINTR);
-		ASSERT_LE(0, aop_loop_dispatch(self->loop));
-	}
-	EXPECT_EQ(1, aop_result(&io.op));
-	/* Begun outside: the foreign loop is told that there is something to submit. */
-	aop_recv(self->loop, &io, sv[0], buf, 9, 0);
-	aop_cancel(&io.op, 0);
-	while (!aop_is_over(&io.op)) {
-		ASSERT_TRUE(poll(&p, 1, -1) == 1 || errno == EINTR);
-		ASSERT_LE(0, aop_loop_dispatch(self->loop));
-	}
-	close(sv[0]);
-	close(sv[1]);
-}
-
 /* In epoll, level- and edge-triggered: what another thread posts, and what is left over. */
 TEST_F(post, W10_epoll_in_epoll)
 {
@@ -603,28 +534,6 @@ TEST_F(post, W10_epoll_in_epoll)
 		aop_loop_dispatch(self->loop);
 		close(ep);
 	}
-}
-
-TEST_F(post, budget_is_announced)
-{
-	struct aop_loop_opts o = { .size = sizeof(o), .flags = variant->flags, .budget = 2 };
-	int order[5], n = 0, i, turns = 0;
-	struct note x[5] = { 0 };
-	struct aop_loop *l;
-
-	ASSERT_EQ(0, aop_loop_open(&l, &o));
-	ASSERT_LE(0, aop_loop_fd(l));
-	for (i = 0; i < 5; i++) {
-		x[i] = (struct note){ .w.run = note, .number = i, .order = order, .n = &n };
-		aop_loop_post(l, &x[i].w);
-	}
-	while (readable(aop_loop_fd(l))) {
-		aop_loop_dispatch(l);
-		EXPECT_EQ(turns < 2 ? 2 * turns + 2 : 5, n);
-		turns++;
-	}
-	EXPECT_EQ(5, n);
-	aop_loop_close(l);
 }
 
 /* ---- W9: many ops, one that ends ------------------------------------------------- */
@@ -658,114 +567,6 @@ TEST_F(post, W9_one_turn_for_one_event)
 	EXPECT_EQ(0, aop_loop_run(self->loop, AOP_RUN_ALL));
 	for (i = 0; i < N; i++)
 		close(sv[i][0]);
-}
-
-/* ---- F17: io_uring is refused ------------------------------------------------------ */
-
-static int refuse_io_uring(int err)
-{
-	struct sock_filter f[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | err),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog p = { .len = 4, .filter = f };
-
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-		return -errno;
-	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &p) ? -errno : 0;
-}
-
-/* The harness runs each test in a process of its own. */
-static void refused(struct __test_metadata *_metadata, int err)
-{
-	struct aop_loop_opts o = { .size = sizeof(o) };
-	struct aop_timer t;
-	struct aop_loop *l;
-
-	ASSERT_EQ(0, refuse_io_uring(err));
-	ASSERT_EQ(0, aop_loop_open(&l, NULL));
-	EXPECT_STREQ("epoll", aop_loop_engine(l));
-	EXPECT_EQ(-err, aop_loop_refused(l));
-	EXPECT_EQ(0, aop_loop_get(l, aop_sleep(l, &t, 1000)));
-	aop_loop_close(l);
-	/* Who insists is told. */
-	o.flags = AOP_URING;
-	EXPECT_EQ(-err, aop_loop_open(&l, &o));
-	EXPECT_EQ(NULL, l);
-	o.flags = AOP_EPOLL;
-	ASSERT_EQ(0, aop_loop_open(&l, &o));
-	EXPECT_EQ(0, aop_loop_refused(l));
-	aop_loop_close(l);
-}
-
-TEST(F17_forbidden)
-{
-	refused(_metadata, EPERM);
-}
-
-TEST(F17_unknown_to_the_kernel)
-{
-	refused(_metadata, ENOSYS);
-}
-
-/* Kernel threads that submit for us. */
-static int submitters(void)
-{
-	char path[300], name[32];
-	struct dirent *e;
-	int n = 0;
-	FILE *f;
-	DIR *d;
-
-	d = opendir("/proc/self/task");
-	while (d && (e = readdir(d))) {
-		snprintf(path, sizeof(path), "/proc/self/task/%s/comm", e->d_name);
-		f = fopen(path, "re");
-		if (!f)
-			continue;
-		n += fgets(name, sizeof(name), f) && !strncmp(name, "iou-sqp-", 8);
-		fclose(f);
-	}
-	if (d)
-		closedir(d);
-	return n;
-}
-
-TEST(F17_sqpoll)
-{
-	struct aop_loop_opts o = { .size = sizeof(o), .flags = AOP_URING | AOP_SQPOLL };
-	struct aop_loop *l[2];
-	struct aop_timer t;
-	struct aop_io io[2];
-	int i, ret, sv[2];
-	char buf[2];
-
-	if (loop_under_valgrind())
-		SKIP(return, "valgrind does not see what the kernel's thread does");
-	ret = aop_loop_open(&l[0], &o);
-	if (ret == -EPERM || ret == -ENOSYS)
-		SKIP(return, "io_uring is refused");
-	ASSERT_EQ(0, ret);
-	ASSERT_EQ(0, aop_loop_open(&l[1], &o));
-	EXPECT_STREQ("io_uring, SQPOLL", aop_loop_engine(l[0]));
-	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
-	for (i = 0; i < 2; i++) {
-		aop_recv(l[i], &io[i], sv[i], &buf[i], 1, 0);
-		ASSERT_EQ(0, aop_loop_get(l[i], aop_sleep(l[i], &t, 1000)));
-	}
-	for (i = 0; i < 2; i++)
-		ASSERT_EQ(1, write(sv[!i], "x", 1));
-	for (i = 0; i < 2; i++)
-		EXPECT_EQ(1, aop_loop_get(l[i], &io[i].op));
-	/* They have the name once they have run. */
-	EXPECT_EQ(1, submitters());
-	aop_loop_close(l[0]);
-	aop_recv(l[1], &io[1], sv[1], &buf[1], 1, 0);
-	aop_cancel(&io[1].op, 0);
-	EXPECT_EQ(-ECANCELED, aop_loop_get(l[1], &io[1].op));
-	aop_loop_close(l[1]);
 }
 
 /* ---- F13: the wrong thread ---- */

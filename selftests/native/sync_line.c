@@ -194,7 +194,7 @@ static void *compete(void *arg)
 		got++;
 		aop_mutex_unlock(&s->m);
 	}
-	return (void *)got;
+	return (void *)(intptr_t)got;
 }
 
 /* Cancels race with the unlock that serves them: each end is one or the other. */

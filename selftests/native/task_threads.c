@@ -175,7 +175,7 @@ static int64_t at_once(struct aop_task *t)
 static int64_t poison_when_detached(struct aop_task *t)
 {
 	struct where *w = aop_container(t, struct where, task);
-	_Atomic int64_t *cleanups = (_Atomic int64_t *)w->got;
+	_Atomic int64_t *cleanups = (_Atomic int64_t *)(intptr_t)w->got;
 
 	memset(w, 0xee, sizeof(*w));
 	++*cleanups;
@@ -184,7 +184,7 @@ static int64_t poison_when_detached(struct aop_task *t)
 
 static int64_t count_cleanup(struct aop_task *t)
 {
-	++*(_Atomic int64_t *)aop_container(t, struct where, task)->got;
+	++*(_Atomic int64_t *)(intptr_t)aop_container(t, struct where, task)->got;
 	return 0;
 }
 
