@@ -70,6 +70,15 @@ TEST_F(ports, O5_by_name_descriptor_and_id)
 	close(fd);
 	EXPECT_EQ(-EBADF, aop_port_attach(&self->client, self->far, fd));
 	EXPECT_EQ(-EBADF, aop_join(call(self)));
+	/* Who may not look at it is not told of calls. */
+	fd = aop_export(&self->port.op, AOP_MAY_SERVE);
+	ASSERT_EQ(0, aop_port_attach(&self->client, self->far, fd));
+	EXPECT_EQ(-ETIME, aop_serve(&self->client, &self->r, 1, AOP_NOWAIT));
+	EXPECT_TRUE(aop_is_over(aop_take_call(&self->client, &self->r)));
+	EXPECT_EQ(-EPERM, aop_result(&self->r.op));
+	EXPECT_EQ(-EPERM, aop_join(call(self)));
+	EXPECT_EQ(1, aop_drop(&self->client.op));
+	close(fd);
 
 	ASSERT_EQ(0, aop_port_attach_id(&self->client, self->far, aop_id(&self->port.op),
 					AOP_MAY_CALL));

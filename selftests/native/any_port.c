@@ -211,6 +211,24 @@ TEST_F(port, S12_takers_wait)
 	EXPECT_EQ(2, aop_join(&self->c[1].op));
 }
 
+/* More takers than are served at once: each is told of the end. */
+TEST_F(port, S12_many_takers_at_the_end)
+{
+	struct aop_request r[40];
+	int i, n = sizeof(r) / sizeof(r[0]);
+
+	for (i = 0; i < n; i++)
+		aop_take_call(&self->port, &r[i]);
+	any_turn(&self->any);
+	EXPECT_EQ(0, aop_done(aop_owner(&self->port.op), 0));
+	any_turn(&self->any);
+	for (i = 0; i < n; i++) {
+		ASSERT_TRUE(aop_is_over(&r[i].op)) TH_LOG("%d", i);
+		EXPECT_EQ(0, aop_join(&r[i].op));
+	}
+	EXPECT_EQ(1, aop_drop(&self->port.op));
+}
+
 TEST_F(port, cancelled_before_and_after_it_is_taken)
 {
 	CALL(0, "a");
