@@ -504,7 +504,9 @@ TEST_F(fail, pointers)
 	};
 	struct aop_ioc_wait wait = { .size = sizeof(wait) };
 	struct aop_ioc_port port = { .size = sizeof(port), .backlog = 4 };
-	struct aop_ioc_call calls = { .size = sizeof(calls) };
+	struct aop_ioc_call calls = {
+		.size = sizeof(calls), .entry_size = sizeof(struct aop_call_entry),
+	};
 	struct aop_ioc_serve serve = { .size = sizeof(serve) };
 	struct aop_ioc_batch messages = {
 		.size = sizeof(messages), .entry_size = sizeof(struct aop_message_entry),
