@@ -49,7 +49,7 @@ bool port_cork_pending(const struct port_cork *pc)
 
 /* ---- calls ----------------------------------------------------------------------------- */
 
-static void call_made(struct port_cork *pc, uint32_t i, int ret)
+static void call_made(struct cork *cork, struct port_cork *pc, uint32_t i, int ret)
 {
 	struct call *c = pc->call[i];
 	struct op *op = to_op(&c->w.op);
@@ -63,11 +63,11 @@ static void call_made(struct port_cork *pc, uint32_t i, int ret)
 		shared_call_full(pc->port[i], pc->told[i]);
 	op_ended(op, ret);
 	op->release = release;
+	cork_note(cork, ret);
 }
 
 /* Make them, and wait for some: 0, or why it waits no longer. */
-static int submit_calls(struct aop_ctx *ctx, struct port_cork *pc, uint32_t need,
-			int64_t deadline)
+static int submit_calls(struct cork *cork, struct port_cork *pc, uint32_t need, int64_t deadline)
 {
 	struct aop_ioc_call call = {
 		.size = sizeof(call),
@@ -83,10 +83,10 @@ static int submit_calls(struct aop_ctx *ctx, struct port_cork *pc, uint32_t need
 		call.deadline = deadline < 0 ? AOP_FOREVER_NS : (uint64_t)deadline;
 	pc->calls = 0;
 	do
-		ret = kernel_call(ctx, AOP_IOC_CALL, &call);
+		ret = kernel_call(cork_ctx(cork), AOP_IOC_CALL, &call);
 	while (ret == -EINTR);
 	for (i = 0; i < nr; i++)
-		call_made(pc, i, i < call.called ? pc->entry[i].ret : ret ? ret : -EIO);
+		call_made(cork, pc, i, i < call.called ? pc->entry[i].ret : ret ? ret : -EIO);
 	return ret;
 }
 
@@ -166,7 +166,7 @@ struct aop_answer_entry *port_cork_answers(struct cork *cork, uint32_t *nr)
 	struct port_cork *pc = *cork_port(cork);
 
 	if (pc && pc->calls)
-		submit_calls(cork_ctx(cork), pc, 0, 0);
+		submit_calls(cork, pc, 0, 0);
 	cork_submit_rest(cork);
 	*nr = pc ? pc->answers : 0;
 	return *nr ? pc->answer : NULL;
@@ -184,7 +184,7 @@ void port_cork_answered(struct cork *cork, uint32_t nr)
 void port_cork_submit(struct cork *cork, struct port_cork *pc)
 {
 	if (pc->calls)
-		submit_calls(cork_ctx(cork), pc, 0, 0);
+		submit_calls(cork, pc, 0, 0);
 	cork_submit_rest(cork);
 	submit_answers(cork, pc);
 }
@@ -203,7 +203,7 @@ bool port_cork_wait(struct aop_ctx *ctx, struct op *const *ops, size_t n, size_t
 			return false;
 	cork_submit_rest(cork);
 	submit_answers(cork, pc);
-	*ret = submit_calls(ctx, pc, need, deadline);
+	*ret = submit_calls(cork, pc, need, deadline);
 	return true;
 }
 

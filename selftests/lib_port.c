@@ -96,6 +96,24 @@ TEST_F(ports, O5_by_name_descriptor_and_id)
 	EXPECT_EQ(-ENOENT, aop_port_attach_id(&self->client, self->far, UINT64_MAX, 0));
 }
 
+/* Calls that are corked are refused one by one, and uncork says so. */
+TEST_F(ports, S1_full_while_corked)
+{
+	struct aop_call more;
+
+	ASSERT_EQ(0, aop_port_init(&self->port, self->ctx,
+				   AOP_PORT_OPTS(.name = NAME, .state = AOP_RUNNING,
+						 .backlog = 2)));
+	aop_port_find(&self->client, self->far, NAME);
+	aop_cork(self->far);
+	call(self);
+	aop_call(&self->client, &more, "x", 2, NULL, 0);
+	EXPECT_EQ(-EAGAIN, aop_uncork(self->far));
+	EXPECT_EQ(-EAGAIN, aop_join(&more.op));
+	EXPECT_EQ(AOP_PENDING, aop_state(&self->c.op));
+	EXPECT_EQ(1, aop_drop(&self->c.op));
+}
+
 /* A child that waits for the other end to be closed; what it returns, run() does. */
 static pid_t run(int (*fn)(struct _test_data_ports *self), struct _test_data_ports *self)
 {
