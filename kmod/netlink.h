@@ -24,7 +24,7 @@ extern struct genl_family aop_family;
 
 /**
  * struct aop_reader - who is shown ops
- * @sk: the socket, with a reference
+ * @sk: the socket, to tell it from others; a reference would keep a dump from ending with it
  * @net: cookie of the socket's network namespace
  * @opener: of the socket
  * @sender: of the request; its namespaces are what ids are translated into

@@ -358,45 +358,37 @@ static void progress_work(struct work_struct *work)
 
 /* ---- joining and leaving: aop_subs_lock is held --------------------------- */
 
+static unsigned int *listeners_to(struct aop_user *about)
+{
+	return about ? &about->listeners : &listeners;
+}
+
 /**
  * aop_news_follow() - tell a subscription of one user's ops, or of all users'
- * @sub: follows nobody
+ * @sub: has joined
  * @about: the user, with a reference that is taken over; NULL: all users
+ *
+ * In one section: if it is the same as before, nothing is missed, nor a loss forgotten.
  */
 void aop_news_follow(struct aop_sub *sub, struct aop_user *about)
 {
+	struct aop_user *old = sub->about;
+
 	spin_lock_irq(&news_lock);
-	if (about)
-		about->listeners++;
-	else
-		listeners++;
+	++*listeners_to(about);
+	--*listeners_to(old);
+	sub->event += lost_of(sub) - sub->lost;
 	sub->about = about;
 	sub->lost = lost_of(sub);
 	spin_unlock_irq(&news_lock);
+	if (old)
+		aop_user_put(old);
 	mod_delayed_work(aop_wq, &progress_item, 0);
 }
 
 /**
- * aop_news_unfollow() - undo aop_news_follow()
- * @sub: follows
- */
-void aop_news_unfollow(struct aop_sub *sub)
-{
-	struct aop_user *about = sub->about;
-
-	spin_lock_irq(&news_lock);
-	if (about)
-		about->listeners--;
-	else
-		listeners--;
-	spin_unlock_irq(&news_lock);
-	if (about)
-		aop_user_put(about);
-}
-
-/**
- * aop_news_join() - there is another subscription
- * @sub: follows nobody yet
+ * aop_news_join() - there is another subscription, at first to the ops of all users
+ * @sub: new
  */
 void aop_news_join(struct aop_sub *sub)
 {
@@ -404,20 +396,25 @@ void aop_news_join(struct aop_sub *sub)
 	list_add_tail(&sub->node, &aop_subs);
 	spin_lock_irq(&news_lock);
 	list_add_tail(&sub->marker.news, &progressed);
+	listeners++;
+	sub->lost = lost_of(sub);
 	spin_unlock_irq(&news_lock);
 	WRITE_ONCE(aop_news_on, true);
 }
 
 /**
  * aop_news_leave() - undo aop_news_join()
- * @sub: follows nobody any more
+ * @sub: has joined
  */
 void aop_news_leave(struct aop_sub *sub)
 {
 	list_del(&sub->node);
 	spin_lock_irq(&news_lock);
 	list_del(&sub->marker.news);
+	--*listeners_to(sub->about);
 	spin_unlock_irq(&news_lock);
+	if (sub->about)
+		aop_user_put(sub->about);
 	WRITE_ONCE(aop_news_on, !list_empty(&aop_subs));
 	/* What it alone waited for comes off the lists. */
 	queue_work(aop_wq, &changed_item);

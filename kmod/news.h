@@ -47,7 +47,6 @@ extern struct mutex aop_subs_lock;
 extern struct list_head aop_subs;
 
 void aop_news_follow(struct aop_sub *sub, struct aop_user *about);
-void aop_news_unfollow(struct aop_sub *sub);
 void aop_news_join(struct aop_sub *sub);
 void aop_news_leave(struct aop_sub *sub);
 

@@ -25,7 +25,6 @@ void aop_reader_init(struct aop_reader *reader, struct sk_buff *request)
 {
 	struct sock *sk = NETLINK_CB(request).sk;
 
-	sock_hold(sk);
 	reader->sk = sk;
 	reader->net = sock_net(sk)->net_cookie;
 	reader->opener = get_cred(sk->sk_socket->file->f_cred);
@@ -43,7 +42,6 @@ void aop_reader_exit(struct aop_reader *reader)
 	put_cred(reader->opener);
 	put_cred(reader->sender);
 	put_pid_ns(reader->pid_ns);
-	sock_put(reader->sk);
 }
 
 /**

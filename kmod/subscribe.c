@@ -84,7 +84,6 @@ static struct aop_sub *renew(struct net *net, u32 portid, const struct aop_reade
 	int ret;
 
 	if (sub) {
-		aop_news_unfollow(sub);
 		aop_reader_exit(&sub->reader);
 		return sub;
 	}
@@ -136,7 +135,6 @@ int aop_subscribe(struct net *net, u32 portid, struct aop_reader *reader,
 static void remove(struct aop_sub *sub)
 {
 	nr_subs--;
-	aop_news_unfollow(sub);
 	aop_news_leave(sub);
 }
 

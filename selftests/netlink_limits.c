@@ -201,6 +201,72 @@ TEST_F(limits, K6_K8_a_flood_is_lost_to_its_own_followers)
 	aop_monitor_close(ours.m);
 }
 
+#define RENEWED	3000
+
+struct renewed {
+	struct abi_ctx *c;
+	_Atomic bool ended;
+};
+
+static void *create_many(void *arg)
+{
+	struct renewed *r = arg;
+	int i;
+
+	for (i = 0; i < RENEWED && create(r->c, 0600); i++)
+		;
+	r->ended = true;
+	return (void *)(intptr_t)i;
+}
+
+/* Subscribes again: the number of the last event, and how many messages of events came. */
+static int renew(struct nl *nl, uint64_t *event, unsigned int *told)
+{
+	char buf[256];
+	const struct nlmsghdr *nlh = request(nl, buf, nl->family, AOP_CMD_SUBSCRIBE, 0);
+	const uint32_t seq = nlh->nlmsg_seq;
+	const struct nlattr *attr;
+	int len;
+
+	if (mnl_socket_sendto(nl->sock, nlh, nlh->nlmsg_len) < 0)
+		return -errno;
+	for (;;) {
+		len = mnl_socket_recvfrom(nl->sock, nl->buf, sizeof(nl->buf));
+		if (len < 0)
+			return -errno;
+		for (nlh = (void *)nl->buf; mnl_nlmsg_ok(nlh, len);
+		     nlh = mnl_nlmsg_next(nlh, &len)) {
+			if (nlh->nlmsg_type == NLMSG_ERROR)
+				return 0;
+			*told += !nlh->nlmsg_seq;
+			mnl_attr_for_each(attr, nlh, GENL_HDRLEN)
+				if (nlh->nlmsg_seq == seq && mnl_attr_get_type(attr) == AOP_A_EVENT)
+					*event = mnl_attr_get_u64(attr);
+		}
+	}
+}
+
+/* K6: there is room for none, so each change is an event that was lost, also while renewing. */
+TEST_F(limits, K6_a_subscription_that_is_renewed_misses_nothing)
+{
+	struct renewed r = { .c = &self->c };
+	unsigned int told = 0;
+	uint64_t event, first;
+	pthread_t t;
+	void *nr;
+
+	ASSERT_EQ(0, abi_param_set("max_news", 0));
+	ASSERT_EQ(0, renew(&self->nl, &first, &told));
+	ASSERT_EQ(0, told);
+	ASSERT_EQ(0, pthread_create(&t, NULL, create_many, &r));
+	while (!r.ended)
+		ASSERT_EQ(0, renew(&self->nl, &event, &told));
+	ASSERT_EQ(0, pthread_join(t, &nr));
+	ASSERT_EQ(RENEWED, (intptr_t)nr);
+	ASSERT_EQ(0, renew(&self->nl, &event, &told));
+	EXPECT_EQ(RENEWED, event - first - told);
+}
+
 /* ---- long dumps ---- */
 
 static int dump_label(struct nl *nl, const char *label)
