@@ -67,10 +67,14 @@ is "wait: not found" $? 3
 # Two: one ends when it is told to, the other does not.
 mkfifo "$work/go"
 "$aopstat" run -l first -- sh -c 'read x < $work/go; exit 1' & first=$!
-"$aopstat" run -l second -- sleep 1000 & second=$!
+"$aopstat" run -l zwölf -- sleep 1000 & second=$!
 a=$(await first running)
-b=$(await second running)
-is "list, filtered" "$("$aopstat" list --no-header -s label -o label -f 'state=running age<10m' | tr '\n' ' ')" "first second "
+b=$(await zwölf running)
+is "list, filtered" "$("$aopstat" list --no-header -s label -o label -f 'state=running age<10m' | tr '\n' ' ')" "first zwölf "
+# The kernel, which compares bytes, must not leave out what these mean.
+is "list, by patterns of characters" "$(for f in 'label=zw?lf' 'label=[^a]*lf' 'label=[[:alpha:]]*lf' 'ZW?LF' wölf; do
+	"$aopstat" list --no-header -o label -f "$f"
+done | tr '\n' ' ')" "zwölf zwölf zwölf zwölf zwölf "
 "$aopstat" wait --any "$a" "$b" > "$work/waited" & waiter=$!
 watched "$a" 2
 echo > "$work/go"
@@ -120,7 +124,7 @@ is "K6: each end was told" "$(ends state,result,label '*' | tr ';' '\n' | sed 's
 	failed EACCES no-program
 	failed EINTR killed
 	failed ENOENT missing
-	failed EOWNERDEAD second
+	failed EOWNERDEAD zwölf
 	failed EPROTO bad
 	failed EPROTO first
 	failed ETIMEDOUT late

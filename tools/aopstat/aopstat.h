@@ -195,18 +195,23 @@ void bar_ascii(bool ascii);
 struct table {
 	struct op **hash;
 	size_t size, n;
+	struct chunk *chunks;
+	struct op *spare;
 	uint64_t lost;			/* events */
 	uint64_t round;			/* which snapshot */
 	bool ready;			/* the first is complete */
+	uint64_t since;			/* unseen ones that ended before are no news */
 	uint64_t ended[AOP_NR_STATES];	/* seen to end, after the snapshot */
 };
 
 int  table_init(struct table *t);
 void table_free(struct table *t);
 struct op *table_find(const struct table *t, uint64_t id);
+/* Has it ended since it was told last? */
+bool table_is_end(const struct table *t, const struct op *op);
 /* Takes the newest of an op; returns the table's own one, or NULL: no memory. */
 struct op *table_put(struct table *t, const struct op *op);
-/* Final ones that ended long ago. */
+/* Final ones that ended long ago; those that failed are kept as long at least. */
 void table_expire(struct table *t, uint64_t now, uint64_t done, uint64_t failed);
 /*
  * Those that match, at *rows (to be freed).  Only count of them beginning with from are

@@ -178,15 +178,11 @@ static int print_all(struct export *x, uint64_t now)
 static int count(void *data, const struct event *e)
 {
 	struct export *x = data;
-	const struct op *old;
 	int ret = 0;
 
-	if (e->type == EVENT_OP && op_is_final(&e->op) && x->table.ready &&
-	    filter_match(&x->set->filter, &e->op, e->time)) {
-		old = table_find(&x->table, e->op.id);
-		if (!old || !op_is_final(old))
-			ret = labels_add(&x->labels, &e->op, false, x->set->max);
-	}
+	if (e->type == EVENT_OP && x->table.ready && table_is_end(&x->table, &e->op) &&
+	    filter_match(&x->set->filter, &e->op, e->time))
+		ret = labels_add(&x->labels, &e->op, false, x->set->max);
 	return ret ?: table_event(&x->table, e);
 }
 

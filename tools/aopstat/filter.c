@@ -313,23 +313,27 @@ bool filter_only(const struct filter *f, enum filter_key key, uint64_t *value)
 	return false;
 }
 
-/* A word in any case of letters; only what is plain ASCII is sure to mean the same. */
-static bool word_glob(const char *word, char *glob, size_t size)
+/*
+ * A pattern for the kernel, which matches bytes: it may let more through, but nothing less.
+ * Classes, escapes, and the letters of a word in any case are the same in plain ASCII only.
+ */
+static bool kernel_glob(const char *text, bool word, char *glob, size_t size)
 {
-	const char *whole = strpbrk(word, "*?[") ? "" : "*";
+	const char *whole = word && !strpbrk(text, "*?[") ? "*" : "";
 	size_t len = strlen(whole);
 
 	strcpy(glob, whole);
-	for (; *word; word++) {
-		unsigned char c = *word, other = c ^ ('a' ^ 'A');
+	for (; *text; text++) {
+		unsigned char c = *text, other = c ^ ('a' ^ 'A');
 		bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 
-		if (len + 6 > size || c < ' ' || c > '~' || strchr("[]\\", c))
+		if (len + 6 > size || strchr("[]\\", c) || (word && (c < ' ' || c > '~')))
 			return false;
-		if (letter)
+		if (word && letter)
 			len += sprintf(glob + len, "[%c%c]", c, other);
 		else
-			len += sprintf(glob + len, "%c", c);
+			/* One character may be several bytes. */
+			len += sprintf(glob + len, "%c", c == '?' ? '*' : c);
 	}
 	strcpy(glob + len, whole);
 	return true;
@@ -340,15 +344,11 @@ bool filter_glob(const struct filter *f, char *glob, size_t size)
 	uint64_t at;
 	unsigned int i;
 
-	/* To the kernel \ is a character as any other. */
-	if (filter_only(f, KEY_LABEL, &at) && strlen(f->text + at) < size &&
-	    !strchr(f->text + at, '\\')) {
-		strcpy(glob, f->text + at);
+	if (filter_only(f, KEY_LABEL, &at) && kernel_glob(f->text + at, false, glob, size))
 		return true;
-	}
 	for (i = 0; i < f->n; i++)
 		if (f->terms[i].key == KEY_WORD &&
-		    word_glob(f->text + f->terms[i].values[0], glob, size))
+		    kernel_glob(f->text + f->terms[i].values[0], true, glob, size))
 			return true;
 	return false;
 }

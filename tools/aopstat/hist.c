@@ -12,7 +12,6 @@ struct hist {
 	const struct settings *set;
 	struct labels labels;
 	struct table ended;		/* lately, and counted */
-	uint64_t lost;
 	unsigned int ticks;
 };
 
@@ -21,13 +20,9 @@ static int count(void *data, const struct event *e)
 	struct hist *h = data;
 	const struct op *op = &e->op;
 
-	if (e->type == EVENT_LOST)
-		h->lost += e->lost;
-	if (e->type != EVENT_OP || !op_is_final(op) ||
-	    !filter_match(&h->set->filter, op, e->time))
-		return 0;
-	/* Once: OVER may be told after the end. */
-	if (table_find(&h->ended, op->id))
+	if (e->type != EVENT_OP)
+		return table_event(&h->ended, e);
+	if (!table_is_end(&h->ended, op) || !filter_match(&h->set->filter, op, e->time))
 		return 0;
 	if (!table_put(&h->ended, op))
 		return -ENOMEM;
@@ -38,7 +33,9 @@ static int tick(struct loop *l)
 {
 	struct hist *h = l->data;
 
-	table_expire(&h->ended, source_now(l->source), 60 * NSEC_PER_SEC, 60 * NSEC_PER_SEC);
+	if (h->ended.ready)
+		table_expire(&h->ended, source_now(l->source), 60 * NSEC_PER_SEC,
+			     60 * NSEC_PER_SEC);
 	return h->set->delay && h->ticks++;
 }
 
@@ -88,8 +85,8 @@ static void print(struct hist *h)
 		else
 			print_text(&h->labels.label[i]);
 	}
-	if (h->lost)
-		complain("%llu events were lost", (unsigned long long)h->lost);
+	if (h->ended.lost)
+		complain("%llu events were lost", (unsigned long long)h->ended.lost);
 }
 
 int cmd_hist(struct settings *s, int argc, char **argv)

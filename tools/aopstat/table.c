@@ -12,6 +12,7 @@
 #include "aopstat.h"
 
 #define FIRST_SIZE	1024
+#define CHUNK		512			/* ops that are allocated together */
 #define RATE_NS		(NSEC_PER_SEC / 4)	/* between two measurements */
 
 static size_t slot_of(const struct table *t, uint64_t id)
@@ -29,16 +30,40 @@ int table_init(struct table *t)
 	return 0;
 }
 
-void table_free(struct table *t)
+/* Never moved, so that pointers stay good. */
+struct chunk {
+	struct chunk *next;
+	struct op ops[CHUNK];
+};
+
+static struct op *new_op(struct table *t)
 {
-	struct op *op, *next;
+	struct op *op = t->spare;
+	struct chunk *chunk;
 	size_t i;
 
-	for (i = 0; i < t->size; i++) {
-		for (op = t->hash[i]; op; op = next) {
-			next = op->next;
-			free(op);
+	if (!op) {
+		chunk = malloc(sizeof(*chunk));
+		if (!chunk)
+			return NULL;
+		chunk->next = t->chunks;
+		t->chunks = chunk;
+		for (i = 0; i < CHUNK; i++) {
+			chunk->ops[i].next = op;
+			op = &chunk->ops[i];
 		}
+	}
+	t->spare = op->next;
+	return op;
+}
+
+void table_free(struct table *t)
+{
+	struct chunk *chunk, *next;
+
+	for (chunk = t->chunks; chunk; chunk = next) {
+		next = chunk->next;
+		free(chunk);
 	}
 	free(t->hash);
 	memset(t, 0, sizeof(*t));
@@ -100,9 +125,23 @@ static void measure(struct op *op, const struct op *from)
 	op->rate_done = op->done;
 }
 
+/*
+ * What ended before the last snapshot, or so long ago that it has expired, was counted if
+ * it was seen; it may be told again, by that snapshot or because its owner has let go.
+ */
+bool table_is_end(const struct table *t, const struct op *new)
+{
+	const struct op *op = table_find(t, new->id);
+
+	if (!op_is_final(new))
+		return false;
+	return op ? !op_is_final(op) : new->changed >= t->since;
+}
+
 struct op *table_put(struct table *t, const struct op *new)
 {
 	struct op *op = table_find(t, new->id), old;
+	bool ends = t->ready && table_is_end(t, new);
 	size_t i;
 
 	if (op) {
@@ -111,7 +150,7 @@ struct op *table_put(struct table *t, const struct op *new)
 		op->next = old.next;
 		measure(op, &old);
 	} else {
-		op = malloc(sizeof(*op));
+		op = new_op(t);
 		if (!op)
 			return NULL;
 		if (t->n >= t->size)
@@ -125,8 +164,7 @@ struct op *table_put(struct table *t, const struct op *new)
 		measure(op, &old);
 	}
 	op->round = t->round;
-	if (t->ready && op_is_final(op) && !op_is_final(&old))
-		t->ended[op->state]++;
+	t->ended[op->state] += ends;
 	return op;
 }
 
@@ -135,7 +173,8 @@ static void unlink_op(struct table *t, struct op **at)
 	struct op *op = *at;
 
 	*at = op->next;
-	free(op);
+	op->next = t->spare;
+	t->spare = op;
 	t->n--;
 }
 
@@ -164,6 +203,8 @@ void table_expire(struct table *t, uint64_t now, uint64_t done, uint64_t failed)
 	struct op **at;
 	size_t i;
 
+	if (now > t->since + done)
+		t->since = now - done;
 	for (i = 0; i < t->size; i++) {
 		for (at = &t->hash[i]; *at; ) {
 			keep = (*at)->state == AOP_DONE ? done : failed;
@@ -187,6 +228,7 @@ int table_event(struct table *t, const struct event *e)
 	default:
 		t->lost += e->lost;
 		t->round++;
+		t->since = e->time;
 		return 0;
 	}
 }
@@ -222,12 +264,54 @@ static void swap(struct row *a, struct row *b)
 	*b = t;
 }
 
+/* By the key, a byte at a time; those in which all are the same take no pass. */
+static void sort_by_key(struct row *v, struct row *other, size_t n)
+{
+	struct row *from = v, *to = other, *was;
+	size_t starts[256], i, sum, nr;
+	unsigned int shift;
+
+	for (shift = 0; shift < 64; shift += 8) {
+		memset(starts, 0, sizeof(starts));
+		for (i = 0; i < n; i++)
+			starts[from[i].key >> shift & 0xff]++;
+		if (starts[from[0].key >> shift & 0xff] == n)
+			continue;
+		for (i = 0, sum = 0; i < 256; i++, sum += nr) {
+			nr = starts[i];
+			starts[i] = sum;
+		}
+		for (i = 0; i < n; i++)
+			to[starts[from[i].key >> shift & 0xff]++] = from[i];
+		was = from;
+		from = to;
+		to = was;
+	}
+	if (from != v)
+		memcpy(v, from, n * sizeof(*v));
+}
+
+/* In order, with room for as many rows again. */
+static void sort_rows(struct row *v, struct row *other, size_t n, struct order *o)
+{
+	size_t i, same;
+
+	if (n)
+		sort_by_key(v, other, n);
+	for (i = 0; i < n; i += same) {
+		for (same = 1; i + same < n && v[i + same].key == v[i].key; same++)
+			;
+		if (same > 1)
+			qsort_r(v + i, same, sizeof(*v), compare, o);
+	}
+}
+
 /* Hoare's selection: what belongs before place k gets there. */
 static void partition_at(struct row *v, size_t n, size_t k, struct order *o)
 {
 	size_t i, store;
 
-	while (n > 1 && k < n) {
+	while (n > 1 && k && k < n) {
 		/* The middle one of three, and to the end with it. */
 		if (compare(&v[n / 2], &v[0], o) < 0)
 			swap(&v[n / 2], &v[0]);
@@ -257,7 +341,7 @@ long table_rows(struct table *t, const struct filter *f, const struct columns *s
 	struct op *op;
 	size_t i, n = 0;
 
-	v = malloc((t->n + 1) * sizeof(*v));
+	v = malloc((2 * t->n + 1) * sizeof(*v));
 	if (!v)
 		return -ENOMEM;
 	for (i = 0; i < t->size; i++) {
@@ -274,7 +358,7 @@ long table_rows(struct table *t, const struct filter *f, const struct columns *s
 		count = n - from;
 	partition_at(v, n, from, &o);
 	partition_at(v + from, n - from, count, &o);
-	qsort_r(v + from, count, sizeof(*v), compare, &o);
+	sort_rows(v + from, v + t->n, count, &o);
 	/* In place: a pointer takes no more room than a row, and comes before it. */
 	*rows = (struct op **)v;
 	for (i = 0; i < n; i++)
@@ -352,23 +436,48 @@ static int cells_make(struct cells *cells, struct op *const *rows, size_t n,
 	return 0;
 }
 
+/*
+ * Lines that are to be written.  Most texts are short: copying SHORT bytes at once, of which
+ * the next text overwrites some, takes less than asking how many.
+ */
+#define SHORT		16
+#define LINE		(MAX_COLUMNS * (2 * COLUMN_TEXT + 16) + SHORT)
+
+struct lines {
+	FILE *f;
+	char *at;
+	char text[65536 + LINE];
+};
+
 static char *add(char *at, const char *text, size_t len)
 {
-	memcpy(at, text, len);
+	if (len <= SHORT)
+		memcpy(at, text, SHORT);
+	else
+		memcpy(at, text, len);
 	return at + len;
 }
 
 static char *pad(char *at, unsigned int n)
 {
-	memset(at, ' ', n);
+	if (n <= SHORT)
+		memset(at, ' ', SHORT);
+	else
+		memset(at, ' ', n);
 	return at + n;
 }
 
-/* A line of it; returns the text of the next one. */
-static const char *print_row(FILE *f, const struct op *op, const struct columns *c,
+static void lines_write(struct lines *l)
+{
+	fwrite_unlocked(l->text, 1, l->at - l->text, l->f);
+	l->at = l->text;
+}
+
+/* Returns the text of the next row. */
+static const char *print_row(struct lines *l, const struct op *op, const struct columns *c,
 			     const unsigned int *widths, const char *cell, const struct extent *e)
 {
-	char line[MAX_COLUMNS * (2 * COLUMN_TEXT + 16)], *at = line;
+	char *at = l->at;
 	unsigned int i;
 
 	for (i = 0; i < c->n; i++, e++) {
@@ -387,7 +496,9 @@ static const char *print_row(FILE *f, const struct op *op, const struct columns 
 			at = stpcpy(at, colour_end());
 	}
 	*at++ = '\n';
-	fwrite_unlocked(line, 1, at - line, f);
+	l->at = at;
+	if (at > l->text + sizeof(l->text) - LINE)
+		lines_write(l);
 	return cell;
 }
 
@@ -396,6 +507,7 @@ int table_print(FILE *f, struct op *const *rows, size_t n, const struct columns 
 		uint64_t now, bool header)
 {
 	unsigned int widths[MAX_COLUMNS], i;
+	static struct lines lines;
 	struct cells cells;
 	const char *cell;
 	size_t r;
@@ -410,8 +522,11 @@ int table_print(FILE *f, struct op *const *rows, size_t n, const struct columns 
 				   i == c->n - 1);
 		fputc('\n', f);
 	}
+	lines.f = f;
+	lines.at = lines.text;
 	for (r = 0, cell = cells.text; !ret && r < n; r++)
-		cell = print_row(f, rows[r], c, widths, cell, cells.extent + r * c->n);
+		cell = print_row(&lines, rows[r], c, widths, cell, cells.extent + r * c->n);
+	lines_write(&lines);
 	free(cells.text);
 	free(cells.extent);
 	return ret;
