@@ -207,7 +207,7 @@ static const struct row rows[] = {
 		{ ALSO, "libaop: the same, io_uring", loop_uring, 2000 },
 	} },
 	{ "uring-burst", "64 events, by io_uring", .who = {
-		{ ALSO, "epoll: one signal call, epoll_wait, take", raw_burst, 200 },
+		{ ALSO, "epoll: one signal call, epoll_wait, take", raw_burst, 200, .arg = BURST },
 		{ ALSO, "poll of the context, armed each time", uring_poll_burst, 200 },
 		{ ALSO, "multishot poll of the context", uring_multishot_burst, 200 },
 		{ ALSO, "64 commands that wait", uring_wait_burst, 50 },
@@ -253,6 +253,8 @@ static void print_one(const struct row *r, const struct contender *c, const stru
 		       r->name, r->title, c->name, roles[c->role]);
 		printf(",\"n\":%.0f,\"unit\":\"%s\"", n, r->memory ? "bytes" : "instructions");
 		printf(",\"each\":%.2f", each);
+		if (r->spread)
+			printf(",\"spread\":%g", r->spread);
 		if (b->pass == PASS_CALLS)
 			printf(",\"again\":%.2f,\"total\":%.0f,\"calls\":%.3f", again,
 			       fmin(b->count[0], b->count[1]), b->calls / n);
