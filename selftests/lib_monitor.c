@@ -532,7 +532,9 @@ TEST_F(monitor, K6_subscriber_is_killed)
 			ASSERT_EQ(0, aop_progress(aop_owner(&op[i]), i, 0));
 		ASSERT_EQ(0, kill(pid, SIGKILL));
 		EXPECT_EQ(128 + SIGKILL, lib_reap(pid));
-		EXPECT_EQ(users, module_users());
+		/* The kernel frees a socket that was cut short in a dump some time later. */
+		while (module_users() != users)
+			sched_yield();
 	}
 	for (i = 0; i < 200; i++)
 		aop_drop(&op[i]);

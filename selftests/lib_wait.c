@@ -3,6 +3,7 @@
  * libaop: blocking, in shared scope.
  */
 #include "lib.h"
+#include "slow.h"
 
 #define N	1500
 
@@ -341,7 +342,7 @@ static void *answer(void *arg)
 
 TEST_F(wait, W2_no_wake_is_lost_between_look_and_sleep)
 {
-	const long n = 20000;
+	const long n = rounds(20000);
 	pthread_t thread;
 	struct aop op;
 	long i;
