@@ -9,6 +9,7 @@
  *
  * The server fails in the middle of the traffic, more than once, and begins anew.  The call
  * that it had in hand fails with it; all others wait for its next life, and nobody hangs.
+ * Streams go with calls within a process; for a server in another one see restart.c.
  */
 #include <pthread.h>
 #include <stdio.h>
