@@ -55,6 +55,7 @@ struct call {
 
 struct request {
 	struct waiter w;
+	char pad[offsetof(struct aop_request, owner) - sizeof(struct waiter)];	/* on 32 bit */
 	struct aop_owner *owner;
 	const void *msg;
 	size_t len, room;
@@ -64,7 +65,7 @@ struct request {
 	uint32_t uid, gid;
 	int32_t pid;
 	bool shared;			/* else it is in its caller's memory */
-	char buffer[AOP_MAX_MESSAGE];
+	_Alignas(uint64_t) char buffer[AOP_MAX_MESSAGE];
 };
 
 struct name {
@@ -80,6 +81,7 @@ _Static_assert(offsetof(struct port, name) == offsetof(struct aop_port, name), "
 _Static_assert(sizeof(struct call) <= sizeof(struct aop_call), "struct call");
 _Static_assert(offsetof(struct request, owner) == offsetof(struct aop_request, owner) &&
 	       offsetof(struct request, call) == offsetof(struct aop_request, call) &&
+	       offsetof(struct request, buffer) == offsetof(struct aop_request, buffer) &&
 	       sizeof(struct request) == sizeof(struct aop_request), "struct request");
 _Static_assert(sizeof(struct name) <= sizeof(struct aop_port_name), "struct name");
 

@@ -151,6 +151,7 @@ TEST_F(ports, O5_who_calls_and_who_may)
 	ASSERT_EQ(0, aop_name_bind(&mine, &self->port));
 	pid = run(call_as_another, self);
 	ASSERT_EQ(1, aop_serve(&self->port, &self->r, 1, AOP_FOREVER));
+	EXPECT_EQ(0, (uintptr_t)self->r.msg % sizeof(uint64_t));
 	aop_request_from(&self->r, &who);
 	EXPECT_EQ(OTHER, who.uid);
 	EXPECT_EQ(OTHER, who.gid);
