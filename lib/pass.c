@@ -215,6 +215,21 @@ static int first_fd(struct msghdr *msg)
 	return fd;
 }
 
+/*
+ * Are that many descriptors free?  A message whose descriptors find no room is gone, so
+ * this is looked at first.  like: any that is open.
+ */
+int fds_free(int like, unsigned int nr)
+{
+	int fd = fcntl(like, F_DUPFD_CLOEXEC, 0), ret;
+
+	if (fd < 0)
+		return -errno;
+	ret = nr > 1 ? fds_free(like, nr - 1) : 0;
+	close(fd);
+	return ret;
+}
+
 static int receive_fd(int sock)
 {
 	union {
@@ -230,8 +245,10 @@ static int receive_fd(int sock)
 		.msg_controllen = sizeof(control.buf),
 	};
 	ssize_t n;
-	int fd;
+	int fd = fds_free(sock, 1);
 
+	if (fd < 0)
+		return fd;
 	do
 		n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
 	while (n < 0 && errno == EINTR);
@@ -251,12 +268,13 @@ static int receive_fd(int sock)
  * @ctx: an opened context
  * @sock: the other end of what aop_pass() sends to
  *
- * Blocks as recvmsg() on @sock does.  Three system calls.  With an error the op is
+ * Blocks as recvmsg() on @sock does.  Five system calls.  With an error the op is
  * FAILED, and all calls on it are safe.
  *
  * Return: 0; -EAGAIN: @sock does not block and nothing is there; -EPIPE: the other
- * end is closed; -EBADMSG: what came is no op; -EMFILE: no descriptor is left, and the
- * op is lost; or as aop_attach().
+ * end is closed; -EBADMSG: what came is no op; -EMFILE: no descriptor is left, and it can
+ * be tried again, unless another thread has taken the last one while this waited: then
+ * the op is lost; or as aop_attach().
  */
 int aop_take(struct aop *op, struct aop_ctx *ctx, int sock)
 {

@@ -25,9 +25,12 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
+#include <linux/magic.h>
 
 #include "opts.h"
+#include "shared.h"
 #include "stream.h"
 
 #define MAGIC	0x53504f41u			/* AOPS */
@@ -512,7 +515,10 @@ static int receive_offer(int sock, struct offer *offer, int *fds)
 	struct cmsghdr *c;
 	size_t nr = 0;
 	ssize_t n;
+	int ret = fds_free(sock, NR_FDS);
 
+	if (ret)
+		return ret;
 	do
 		n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
 	while (n < 0 && errno == EINTR);
@@ -536,12 +542,16 @@ static int receive_offer(int sock, struct offer *offer, int *fds)
 /* Its size cannot change, and it is what its head says; which is copied here. */
 static int check_memory(int fd, struct aop_stream_opts *o)
 {
+	struct statfs fs;
 	struct stat st;
 	struct shm head;
 	int seals;
 
 	seals = fcntl(fd, F_GET_SEALS);
-	if (seals < 0 || (seals & SEALS) != SEALS || fstat(fd, &st))
+	if (seals < 0 || (seals & SEALS) != SEALS || fstat(fd, &st) || fstatfs(fd, &fs))
+		return -EBADMSG;
+	/* Not huge pages: who punches a hole and takes what came free has us killed, SIGBUS. */
+	if (fs.f_type != TMPFS_MAGIC)
 		return -EBADMSG;
 	if (pread(fd, &head, sizeof(head), 0) != sizeof(head) || head.magic != MAGIC ||
 	    head.version != VERSION)
@@ -646,8 +656,9 @@ int aop_stream_offer(struct aop_shared_stream *side, struct aop_ctx *ctx, int so
  * Blocks as recvmsg() on @sock does.  Who offers is not trusted: what he sends is checked.
  *
  * Return: AOP_SENDS, AOP_RECEIVES: what this side does; -EBADMSG: what came is no
- * stream; -EACCES: it may only be read; -EPIPE: the other end is closed; -EMFILE, -ENOMEM;
- * -EINVAL, -E2BIG: as aop_stream_init(); or as aop_attach().
+ * stream; -EACCES: it may only be read; -EPIPE: the other end is closed; -EMFILE: no three
+ * descriptors are free, and it can be tried again, as with aop_take(); -ENOMEM; -EINVAL,
+ * -E2BIG: as aop_stream_init(); or as aop_attach().
  */
 int aop_stream_accept(struct aop_shared_stream *side, struct aop_ctx *ctx, int sock,
 		      const struct aop_stream_opts *o)

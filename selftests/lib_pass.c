@@ -188,9 +188,14 @@ TEST_F(pass, without_a_descriptor_left)
 	none.rlim_cur = fd;
 	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &none));
 	EXPECT_EQ(-EMFILE, aop_take(&op, self->ctx, self->sv[1]));
+	EXPECT_EQ(1, aop_drop(&op));
 	EXPECT_EQ(-EMFILE, aop_pass(&self->op, self->sv[0], AOP_MAY_LOOK | AOP_MAY_DRIVE));
 	EXPECT_EQ(self->o, aop_owner(&self->op));
 	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &old));
+	/* K8: and it has not been lost. */
+	EXPECT_EQ(0, aop_take(&op, self->ctx, self->sv[1]));
+	EXPECT_EQ(aop_id(&self->op), aop_id(&op));
+	EXPECT_EQ(1, aop_drop(&op));
 }
 
 /* Passing the right to drive into nowhere must not lose it. */

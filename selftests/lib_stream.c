@@ -241,4 +241,53 @@ TEST_F(between, a_peer_that_scribbles)
 	TH_LOG("%lld", (long long)sum);
 }
 
+/*
+ * A seal does not keep a peer from punching holes.  In huge pages, of which there are few,
+ * that is no memory any more for who looks at it: such are refused.
+ */
+TEST(memory_of_huge_pages)
+{
+	const struct { uint32_t magic, version, place, places; } head = { 0x53504f41, 1, 64, 16 };
+	const struct { uint32_t magic, side; } offer = { 0x53504f41, AOP_SENDS };
+	const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+	int nr = open("/proc/sys/vm/nr_hugepages", O_WRONLY | O_CLOEXEC), sock[2], i, fd;
+	union { struct cmsghdr align; char buf[CMSG_SPACE(3 * sizeof(int))]; } control = { 0 };
+	struct iovec iov = { .iov_base = (void *)&offer, .iov_len = sizeof(offer) };
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1,
+		.msg_control = control.buf, .msg_controllen = sizeof(control.buf),
+	};
+	const size_t size = 2 << 20;
+	struct aop_shared_stream side;
+	struct cmsghdr *c;
+	struct aop_ctx *ctx;
+	void *mem;
+
+	fd = memfd_create("huge", MFD_ALLOW_SEALING | MFD_HUGETLB);
+	if (nr < 0 || fd < 0 || write(nr, "1", 1) != 1 || ftruncate(fd, size))
+		SKIP(return, "no huge pages");
+	mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (mem == MAP_FAILED)
+		SKIP(return, "no huge page");
+	memcpy(mem, &head, sizeof(head));
+	munmap(mem, size);
+	ASSERT_EQ(0, fcntl(fd, F_ADD_SEALS, seals));
+	ASSERT_EQ(0, aop_ctx_open(&ctx, NULL));
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sock));
+	c = CMSG_FIRSTHDR(&msg);
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(3 * sizeof(int));
+	for (i = 0; i < 3; i++)
+		memcpy(CMSG_DATA(c) + i * sizeof(int), &fd, sizeof(int));
+	ASSERT_EQ((ssize_t)sizeof(offer), sendmsg(sock[0], &msg, 0));
+	EXPECT_EQ(-EBADMSG, aop_stream_accept(&side, ctx, sock[1], NULL));
+	close(sock[0]);
+	close(sock[1]);
+	close(fd);
+	EXPECT_EQ(1, pwrite(nr, "0", 1, 0));
+	close(nr);
+	aop_ctx_close(ctx);
+}
+
 TEST_HARNESS_MAIN

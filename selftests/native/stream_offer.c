@@ -7,6 +7,7 @@
  */
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -224,6 +225,34 @@ TEST_F(offer, a_message_that_is_none)
 	post(self->sock[0], &longer, sizeof(longer), fds, 3);
 	EXPECT_EQ(-EBADMSG, accept_it(self->sock[1]));
 	close(fd);
+}
+
+/* K8: no descriptor is free for one of the three: nothing is lost, and it is tried again. */
+TEST_F(offer, K8_descriptors_exhausted)
+{
+	int fd = memory(&good_head, BYTES, 0), nr, free;
+	const int fds[] = { fd, fd, fd };
+	struct rlimit old, few;
+
+	ASSERT_EQ(0, getrlimit(RLIMIT_NOFILE, &old));
+	few = old;
+	post(self->sock[0], &good_offer, sizeof(good_offer), fds, 3);
+	close(fd);
+	/* The lowest that are free are those above. */
+	free = dup(self->sock[0]);
+	close(free);
+	for (nr = 0; nr < 3; nr++) {
+		few.rlim_cur = free + nr;
+		ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &few));
+		EXPECT_EQ(-EMFILE, accept_it(self->sock[1])) TH_LOG("%d are free", nr);
+		ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &old));
+		EXPECT_EQ(self->open, count_fds());
+	}
+	/* It is looked at only now. */
+	few.rlim_cur = free + 3;
+	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &few));
+	EXPECT_EQ(-EBADMSG, accept_it(self->sock[1]));
+	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &old));
 }
 
 TEST_F(offer, nobody_offers)
