@@ -409,9 +409,14 @@ static int begin(struct aop_monitor *m, uint32_t buffer)
 	/* What this passes over the snapshot shows. */
 	if (!ret)
 		ret = nl_talk(&m->nl, subscribe_request(m, buf), first_answer, m);
+	m->snapshot = true;
+	/* So much came that the answer was not reached: dispatch asks again. */
+	if (ret == -ENOBUFS) {
+		m->again = true;
+		return set_timer(m, 1);
+	}
 	if (ret)
 		return ret;
-	m->snapshot = true;
 	m->due = aop_now() + m->resync;
 	return dump(m);
 }

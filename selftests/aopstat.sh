@@ -40,6 +40,7 @@ is "run: there is no such command" $? 127
 is "run: it is no program" $? 126
 "$aopstat" run -l counted -p 5 -- sh -c 'echo "at 42%" >&5; printf "10/20\r17/100" >&5; echo >&5'
 is "run: with progress" $? 0
+is "run: its id is told" "$("$aopstat" run -l shown --print-id -- true 2>&1 | grep -cE '^[0-9]+$')" 1
 "$aopstat" run -l late --deadline 200ms -k 100ms -- sh -c 'trap "" TERM; while :; do sleep 1; done'
 is "run: the deadline came, and SIGKILL" $? 124
 
@@ -50,7 +51,7 @@ timeout 60 sh -c 'until [ -e "$work/up" ]; do sleep 0.05; done'
 is "show" "$("$aopstat" show "$id" | grep -cE '^(label     asked|state     running|op        '"$id"')$')" 3
 "$aopstat" wait "$id" -t 50ms 2>/dev/null
 is "wait: not in time" $? 124
-"$aopstat" wait "$id" > "$work/waited" & waiter=$!
+"$aopstat" wait --all --timeout 60s "$id" > "$work/waited" & waiter=$!
 watched "$id" 2
 is "cancel" "$("$aopstat" cancel "$id" -m ETIMEDOUT)" "$id: asked to stop"
 wait $waiter
@@ -121,6 +122,7 @@ is "K6: each end was told" "$(ends state,result,label '*' | tr ';' '\n' | sed 's
 	done 0 counted
 	done 0 good
 	done 0 last
+	done 0 shown
 	failed EACCES no-program
 	failed EINTR killed
 	failed ENOENT missing

@@ -201,6 +201,55 @@ TEST_F(limits, K6_K8_a_flood_is_lost_to_its_own_followers)
 	aop_monitor_close(ours.m);
 }
 
+/* K6: more comes than the socket takes, before the answer to its first request is read. */
+#define OPENED	200
+
+struct flood {
+	struct abi_ctx *c;
+	_Atomic bool stop;
+	uint64_t last;
+};
+
+static void *flood_until(void *arg)
+{
+	struct aop_create_entry e;
+	struct flood *f = arg;
+	int ret = 0;
+
+	while (!f->stop && !ret) {
+		e = (struct aop_create_entry) { .mode = 0600 };
+		ret = abi_create(f->c, &e) ?: abi_detach(f->c, e.handle, 0);
+	}
+	f->last = create(f->c, 0600);
+	return NULL;
+}
+
+TEST_F(limits, K6_opened_in_a_flood)
+{
+	struct aop_monitor_opts o = { .size = sizeof(o), .buffer = 1, .resync = 1 };
+	struct flood flood = { .c = &self->c };
+	struct follower f = { .m = NULL };
+	struct pollfd p = { .events = POLLIN };
+	pthread_t t;
+	int i, ret = 0;
+
+	ASSERT_EQ(0, pthread_create(&t, NULL, flood_until, &flood));
+	for (i = 0; i < OPENED && !ret; i++) {
+		aop_monitor_close(f.m);
+		ret = aop_monitor_open(&f.m, &o, follow_news, &f);
+	}
+	flood.stop = true;
+	ASSERT_EQ(0, pthread_join(t, NULL));
+	ASSERT_EQ(0, ret);
+	/* However much was lost, in the end all is known. */
+	p.fd = aop_monitor_fd(f.m);
+	for (f.ready = 0; !f.ready || f.last != flood.last;) {
+		ASSERT_EQ(1, poll(&p, 1, -1));
+		ASSERT_LE(0, aop_monitor_dispatch(f.m));
+	}
+	aop_monitor_close(f.m);
+}
+
 #define RENEWED	3000
 
 struct renewed {
@@ -250,11 +299,15 @@ static int renew(struct nl *nl, uint64_t *event, unsigned int *told)
 TEST_F(limits, K6_a_subscription_that_is_renewed_misses_nothing)
 {
 	struct renewed r = { .c = &self->c };
+	const int room = 8192 * RENEWED;
 	unsigned int told = 0;
 	uint64_t event, first;
 	pthread_t t;
 	void *nr;
 
+	/* For a message about each: none is lost on its way. */
+	ASSERT_EQ(0, setsockopt(mnl_socket_get_fd(self->nl.sock), SOL_SOCKET, SO_RCVBUFFORCE, &room,
+				sizeof(room)));
 	ASSERT_EQ(0, abi_param_set("max_news", 0));
 	ASSERT_EQ(0, renew(&self->nl, &first, &told));
 	ASSERT_EQ(0, told);

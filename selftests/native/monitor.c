@@ -39,6 +39,7 @@ static __thread struct kernel {
 	uint64_t event;			/* the last one */
 	int family_err, subscribe_err, dump_err;	/* what is answered, once */
 	bool full;			/* the next receive fails: -ENOBUFS */
+	bool flood;			/* full when a subscription has been answered, once */
 	bool overtake;			/* op 2 ends while it is listed */
 	int subscribed, dumped;		/* requests */
 	unsigned int seed;		/* not 0: what is sent is spoilt */
@@ -214,6 +215,8 @@ static void answer_subscribe(uint32_t seq)
 	nlh = begin_genl(FAMILY, seq, 0, AOP_CMD_SUBSCRIBE);
 	mnl_attr_put_u64(nlh, AOP_A_EVENT, k.event);
 	end(nlh);
+	k.full |= k.flood;
+	k.flood = false;
 }
 
 static void answer(const struct nlmsghdr *nlh)
@@ -456,6 +459,26 @@ TEST(K6_losses)
 	ASSERT_EQ(0, until_ready(m, &t, 4));
 	EXPECT_EQ(3, t.lost);
 	EXPECT_EQ(10, aop_monitor_lost(m));
+	aop_monitor_close(m);
+}
+
+/* K6: and so it is when the socket was full before the first answer was read. */
+TEST(K6_opened_in_a_flood)
+{
+	struct aop_monitor *m;
+	struct told t;
+
+	reset();
+	k.event = 0;
+	k.flood = true;
+	ASSERT_EQ(0, follow(&m, &t));
+	k.event = 3;
+	ASSERT_EQ(0, until_ready(m, &t, 1));
+	EXPECT_EQ(2, k.subscribed);
+	EXPECT_EQ(1, k.dumped);
+	EXPECT_EQ(1, t.lost);
+	EXPECT_EQ(3, aop_monitor_lost(m));
+	EXPECT_EQ(1, t.listed[1]);
 	aop_monitor_close(m);
 }
 
