@@ -61,7 +61,7 @@ static int parse_uid(const char *text, uint64_t *uid)
 	const struct passwd *pw;
 
 	if (!parse_u64(text, uid))
-		return *uid > UINT32_MAX ? -EINVAL : 0;
+		return *uid >= UINT32_MAX ? -EINVAL : 0;
 	pw = getpwnam(text);
 	if (!pw)
 		return -EINVAL;

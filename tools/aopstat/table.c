@@ -393,7 +393,7 @@ struct cells {
 };
 
 static int cells_add(struct cells *c, const struct column *col, const struct op *op, uint64_t now,
-		     bool wanted, struct extent *e)
+		     struct extent *e)
 {
 	char *text = c->text;
 
@@ -406,8 +406,9 @@ static int cells_add(struct cells *c, const struct column *col, const struct op 
 	}
 	text += c->len;
 	col->text(text, COLUMN_TEXT, op, now);
-	e->len = strlen(text);
-	e->wide = wanted ? columns_of(text) : 0;
+	e->wide = columns_of(text);
+	/* A column takes a byte at least. */
+	e->len = text[e->wide] ? strlen(text) : e->wide;
 	c->len += e->len;
 	return 0;
 }
@@ -425,9 +426,7 @@ static int cells_make(struct cells *cells, struct op *const *rows, size_t n,
 		return -ENOMEM;
 	for (r = 0, e = cells->extent; r < n; r++) {
 		for (i = 0; i < c->n; i++, e++) {
-			/* Nobody sees how wide the last one is. */
-			if (cells_add(cells, c->column[i], rows[r], now,
-				      i < c->n - 1 || c->column[i]->right, e))
+			if (cells_add(cells, c->column[i], rows[r], now, e))
 				return -ENOMEM;
 			if (e->wide > widths[i])
 				widths[i] = e->wide;
