@@ -17,7 +17,7 @@
 KERNEL ?= 6.1
 KERNELS ?= 6.1 6.12 6.12-rt
 # What shows on a kernel where locks sleep and interrupts are threads, in about two minutes.
-RT_TESTS ?= state wait cancel death epoll abi_ring group status trace module uring_fd uring_cmd uring_death import driver_owner driver_gone driver_dma
+RT_TESTS ?= state wait cancel death epoll abi_ring group status trace module uring_fd uring_cmd uring_death import import_unload driver_owner driver_gone driver_dma
 PREFIX ?= /usr/local
 DESTDIR ?=
 SHELL := /bin/bash

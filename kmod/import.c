@@ -218,9 +218,10 @@ static int make(struct aop_ctx *ctx, struct aop_import *im, const struct aop_cre
 	}
 	ic->id = aop_owner_op(im->owner)->id;
 	aop_run_begin(&run);
-	/* Cannot fail: its own user's, and nobody has had time to join it. */
+	/* Cannot fail: nobody else can find it yet. */
 	WARN_ON_ONCE(aop_link_attach(&run, link, aop_get(aop_owner_op(im->owner)),
 				     AOP_MAY_LOOK | AOP_MAY_CANCEL, ic->mask, ic->data));
+	aop_register_locked(aop_owner_op(im->owner));
 	aop_run_end(&run);
 	ret = 0;
 	ic->handle = aop_handle(link);

@@ -121,7 +121,7 @@ static int check_opts(const struct aop_create_opts *opts, size_t *len)
 }
 
 /**
- * aop_owner_create() - aop_create(), on any home
+ * aop_owner_create() - aop_create() of an op on any home, not registered yet
  * @home: of the op
  * @source: or NULL: what owns it is a part of aop itself
  * @ops: as there
@@ -193,7 +193,6 @@ struct aop_owner *aop_owner_create(struct aop_home *home, struct aop_source *sou
 			return ERR_PTR(ret);
 		}
 	}
-	aop_register(op);
 	return owner;
 put:
 	aop_put(op);
@@ -217,7 +216,11 @@ put:
 struct aop_owner *aop_create(struct aop_source *source, const struct aop_owner_ops *ops,
 			     void *priv, const struct aop_create_opts *opts)
 {
-	return aop_owner_create(source->home, source, ops, priv, opts);
+	struct aop_owner *owner = aop_owner_create(source->home, source, ops, priv, opts);
+
+	if (!IS_ERR(owner))
+		aop_register(owner->op);
+	return owner;
 }
 EXPORT_SYMBOL_GPL(aop_create);
 

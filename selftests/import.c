@@ -3,60 +3,7 @@
  * Operations that end when an eventfd is signalled, and eventfds that are signalled
  * when an operation ends: alone, in a circle, at their limits, and when one side goes.
  */
-#include "behave.h"
-#include "reload.h"
-#include "slow.h"
-
-#include <sys/eventfd.h>
-
-FIXTURE(import) {
-	struct abi_ctx c;
-	int efd;
-};
-
-FIXTURE_SETUP(import)
-{
-	ASSERT_EQ(0, abi_open(&self->c, 256));
-	self->efd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	ASSERT_GE(self->efd, 0);
-}
-
-FIXTURE_TEARDOWN(import)
-{
-	abi_close(&self->c);
-	if (self->efd >= 0)
-		close(self->efd);
-}
-
-/* Returns the handle, or 0 with errno. */
-static uint64_t import(struct abi_ctx *c, int fd, uint32_t mask)
-{
-	struct aop_ioc_import im = { .size = sizeof(im), .fd = fd, .mask = mask, .mode = 0600 };
-
-	return ioctl(c->fd, AOP_IOC_IMPORT, &im) ? 0 : im.handle;
-}
-
-/* mask 0 removes. */
-static int export(struct abi_ctx *c, uint64_t handle, int fd, uint32_t mask)
-{
-	struct aop_ioc_eventfd e = {
-		.size = sizeof(e), .handle = handle, .fd = fd, .mask = mask,
-	};
-
-	return abi_ioctl(c->fd, AOP_IOC_EVENTFD, &e);
-}
-
-static int fire(int fd, uint64_t n)
-{
-	return write(fd, &n, sizeof(n)) == sizeof(n) ? 0 : -errno;
-}
-
-static long long take(int fd)
-{
-	uint64_t n;
-
-	return read(fd, &n, sizeof(n)) == sizeof(n) ? (long long)n : -errno;
-}
+#include "import.h"
 
 static void until_readable(int fd)
 {
@@ -337,123 +284,94 @@ TEST_F(import, C3_fire_and_cancel_race)
 	free(p);
 }
 
-/* The import and the closing of its source race with each other: it never waits on. */
-TEST_F(import, M6_import_and_close_race)
+static void *close_each(void *arg)
 {
-	struct part *p = calloc(1, sizeof(*p));
+	struct part *p = arg;
 	int i;
 
 	for (i = 1; i <= ROUNDS; i++) {
-		int efd = eventfd(0, EFD_CLOEXEC);
-		uint64_t h;
-
-		if (i % 2)
-			fire(efd, 1);
-		h = import(&self->c, efd, 0);
-		close(efd);
-		EXPECT_EQ(i % 2 ? 0 : -EOWNERDEAD, end_of(&self->c, h));
-		ASSERT_EQ(0, abi_detach(&self->c, h, 0));
-	}
-	free(p);
-}
-
-TEST_F(import, K1_K9_killed_and_unloaded)
-{
-	uint32_t ops = 1;
-	pid_t pid = spawn();
-
-	if (!pid) {
-		struct abi_ctx c;
-		int i;
-
-		if (abi_open(&c, 64))
-			_exit(1);
-		for (i = 0; i < 20; i++) {
-			uint64_t h = import(&c, self->efd, 0);
-
-			if (!h || export(&c, h, self->efd, AOP_EV_ALL))
-				_exit(2);
-		}
-		raise(SIGKILL);
-	}
-	EXPECT_EQ(128 + SIGKILL, reap_child(pid));
-	while (ops)
-		ASSERT_EQ(0, abi_param_get("ops", &ops));
-	/* What was made in this context goes with it, and the module right behind. */
-	ASSERT_NE(0, import(&self->c, self->efd, 0));
-	EXPECT_EQ(-EWOULDBLOCK, unload());
-	abi_close(&self->c);
-	if (!module_file())
-		SKIP(return, "no AOP_KO: which file to load?");
-	ASSERT_EQ(0, unload());
-	ASSERT_EQ(0, fire(self->efd, 1));
-	ASSERT_EQ(0, load());
-}
-
-/*
- * Nobody but groups looks at these imports, and groups are freed by work items, which so
- * abandon the imports, which work items of another queue tell.  The module waits for all.
- */
-TEST_F(import, K1_W8_groups_of_imports_while_the_module_goes)
-{
-	static uint64_t h[1000];
-	struct abi_ctx c;
-	uint64_t group;
-	int i;
-
-	if (!module_file())
-		SKIP(return, "no AOP_KO: which file to load?");
-	abi_close(&self->c);
-	ASSERT_EQ(0, abi_open(&c, 2048));
-	for (i = 0; i < 1000; i++) {
-		h[i] = import(&c, self->efd, 0);
-		ASSERT_NE(0, h[i]);
-	}
-	/* Many, so that the work items have a lot to do while the module goes. */
-	for (i = 0; i < rounds(120); i++)
-		ASSERT_EQ(0, abi_group(&c, h, 1000, 1, 0, 0, &group));
-	abi_close(&c);
-	while (unload() == -EWOULDBLOCK)
-		sched_yield();
-	ASSERT_EQ(0, load());
-	while (abi_open(&self->c, 256))
-		sched_yield();
-}
-
-static void *fire_on(void *arg)
-{
-	int *fd = arg, efd;
-
-	while ((efd = __atomic_load_n(fd, __ATOMIC_ACQUIRE)) >= 0) {
-		fire(efd, 1);
-		take(efd);
+		race_join(&p->race, i);
+		close(p->fd[i]);
+		race_done(&p->race, i);
 	}
 	return NULL;
 }
 
-/* A source goes on firing while the last import of it goes, and the module behind it. */
-TEST_F(import, K1_fires_while_the_module_goes)
+/* The import and the closing of its source race with each other: it never waits on. */
+TEST_F(import, M6_import_and_close_race)
 {
-	int fd = self->efd, i, k;
-	/* Where KUnit is, each loading runs its tests too. */
-	int times = slow_kernel() ? 1 : 6;
+	struct part *p = calloc(1, sizeof(*p));
+	int i, error, closed = 0;
 	pthread_t t;
 
-	if (!module_file())
-		SKIP(return, "no AOP_KO: which file to load?");
-	ASSERT_EQ(0, pthread_create(&t, NULL, fire_on, &fd));
-	for (i = 0; i < times; i++) {
-		for (k = 0; k < 200; k++)
-			ASSERT_NE(0, import(&self->c, self->efd, 0));
-		abi_close(&self->c);
-		while (unload() == -EWOULDBLOCK)
-			sched_yield();
-		ASSERT_EQ(0, load());
-		while (abi_open(&self->c, 256))
-			sched_yield();
+	ASSERT_EQ(0, pthread_create(&t, NULL, close_each, p));
+	for (i = 1; i <= ROUNDS; i++) {
+		uint64_t h;
+
+		p->fd[i] = eventfd(i % 2, EFD_CLOEXEC);
+		race_begin(&p->race, i);
+		h = import(&self->c, p->fd[i], 0);
+		error = errno;
+		race_over(&p->race, i);
+		race_even_out(&p->race, !h);
+		if (h) {
+			EXPECT_EQ(i % 2 ? 0 : -EOWNERDEAD, end_of(&self->c, h));
+			ASSERT_EQ(0, abi_detach(&self->c, h, 0));
+		} else {
+			EXPECT_EQ(EBADF, error);
+			closed++;
+		}
 	}
-	__atomic_store_n(&fd, -1, __ATOMIC_RELEASE);
 	pthread_join(t, NULL);
+	TH_LOG("%d closed before", closed);
+	EXPECT_LT(0, closed);
+	EXPECT_GT(ROUNDS, closed);
+	free(p);
+}
+
+struct guesser {
+	struct abi_ctx c;
+	uint64_t next;
+	int met;
+};
+
+static void *guess_run(void *arg)
+{
+	struct guesser *g = arg;
+	uint64_t id, h;
+
+	while ((id = __atomic_load_n(&g->next, __ATOMIC_ACQUIRE)))
+		if (!abi_attach_id(&g->c, id, AOP_MAY_LOOK, 0, 0, &h)) {
+			abi_detach(&g->c, h, 0);
+			__atomic_fetch_add(&g->met, 1, __ATOMIC_RELAXED);
+		}
+	return NULL;
+}
+
+/* Who guesses its id, looks and lets go, cannot be the last one: its importer looks first. */
+TEST_F(import, C5_K7_who_guesses_the_id_of_an_import)
+{
+	struct guesser g = { .next = 1 };
+	int i, stopped = 0;
+	pthread_t t;
+
+	ASSERT_EQ(0, abi_open(&g.c, 64));
+	ASSERT_EQ(0, pthread_create(&t, NULL, guess_run, &g));
+	for (i = 0; i < rounds(5000); i++) {
+		struct aop_ioc_import im = {
+			.size = sizeof(im), .fd = self->efd, .mode = 0600,
+		};
+
+		ASSERT_EQ(0, ioctl(self->c.fd, AOP_IOC_IMPORT, &im));
+		stopped += status_of(&self->c, im.handle).state != AOP_RUNNING;
+		__atomic_store_n(&g.next, im.id + 1, __ATOMIC_RELEASE);
+		ASSERT_EQ(0, abi_detach(&self->c, im.handle, 0));
+	}
+	__atomic_store_n(&g.next, 0, __ATOMIC_RELEASE);
+	pthread_join(t, NULL);
+	abi_close(&g.c);
+	TH_LOG("guessed %d times", g.met);
+	EXPECT_EQ(0, stopped);
 }
 
 TEST_HARNESS_MAIN
