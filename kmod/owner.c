@@ -85,6 +85,8 @@ static void call_cancel(struct work_struct *work)
 		cookie = aop_begin_signalling();
 		owner->ops->cancel(owner, owner->priv, why);
 		aop_end_signalling(cookie);
+		/* Others may come and go as fast as the driver is told that the last one has. */
+		cond_resched();
 	}
 	spin_unlock_irq(&home->lock);
 	/* If it has not ended, it may be ended and freed by now. */
@@ -207,7 +209,8 @@ put:
  * @opts: how it begins
  *
  * Nobody watches it yet, and until somebody has, it does not count as abandoned.
- * With a deadline, @ops->cancel may be called before this returns.
+ * With a deadline, @ops->cancel may be called before this returns.  It must leave the end
+ * of the op to who has called this then: the owner goes with it.
  *
  * Context: may sleep.
  * Return: its owner, until the driver ends it; or an ERR_PTR: -EINVAL or -ENAMETOOLONG
