@@ -239,6 +239,8 @@ static int blk_close(struct inode *inode, struct file *file)
 
 	aop_source_drain(r->source);
 	aop_source_destroy(r->source);
+	/* The work item may still be on its way back from the bio that came back first. */
+	flush_work(&r->work);
 	free_pages_exact(r->buffer, AOP_BLK_MAX);
 	kfree(r);
 	return 0;
