@@ -191,7 +191,9 @@ static void watch_hook(struct aop_run *run, struct aop *op, struct aop_hook *hoo
  * @watch: memory of the caller, until aop_unwatch()
  * @mask: AOP_EV_*: for which changes; what holds already calls back at once
  * @func: called by a work item; changes may merge, the last one is always told
- * @queue: to call it on; NULL: one of aop's own, for short callbacks
+ * @queue: to call it on; NULL: one of aop's own, for short callbacks.  A callback that
+ *	unwatches itself runs on for a moment: its module has a queue of its own, and
+ *	destroys that before it goes
  *
  * Context: any, but a true hard interrupt of PREEMPT_RT.
  * Return: 0; -EMFILE when too many look at the op; -EINVAL.

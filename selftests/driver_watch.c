@@ -150,6 +150,25 @@ TEST_F(driver, W7_a_callback_frees_its_own_watch)
 	EXPECT_EQ(1, seen(self->dev, 0).calls);
 }
 
+/* What happens while its last callback runs is not told by another one, of memory that is freed. */
+TEST_F(driver, W7_a_callback_frees_its_own_watch_that_is_due_again)
+{
+	const uint32_t flags = SELFTEST_ORDERED | SELFTEST_GATED | SELFTEST_ONCE;
+	uint32_t before = watchers_of(&self->c, self->h);
+
+	ASSERT_EQ(0, driver_watch(self->dev, 0, self->fd, AOP_EV_CHANGE, flags));
+	EXPECT_EQ(0, abi_progress(&self->c, self->h, 1, 0));
+	until_at_gate(self->dev);
+	EXPECT_EQ(0, abi_progress(&self->c, self->h, 2, 0));
+	/* On the same queue: behind whatever is due. */
+	ASSERT_EQ(0, driver_watch(self->dev, 1, self->fd, AOP_EV_FINAL, SELFTEST_ORDERED));
+	EXPECT_EQ(0, abi_done(&self->c, self->h, 0));
+	EXPECT_EQ(0, drive(self->dev, 0, SELFTEST_GATE, 1));
+	EXPECT_EQ(1, until_seen(self->dev, 1, 1).calls);
+	EXPECT_EQ(1, seen(self->dev, 0).calls);
+	EXPECT_EQ(before + 1, watchers_of(&self->c, self->h));
+}
+
 struct unwatcher {
 	int dev;
 	int ret;

@@ -310,12 +310,14 @@ static void watched_changed(struct aop_watch *watch, const struct aop_status *st
 	WRITE_ONCE(s->word, status->word);
 	WRITE_ONCE(s->seq, status->seq);
 	if (s->flags & SELFTEST_ONCE) {
+		if (s->flags & SELFTEST_GATED)
+			wait_at_gate();
 		WRITE_ONCE(s->watched, NULL);
 		aop_unwatch(watch);
 		kfree(w);
 	}
 	atomic_inc(&s->calls);
-	if (s->flags & SELFTEST_GATED)
+	if ((s->flags & (SELFTEST_GATED | SELFTEST_ONCE)) == SELFTEST_GATED)
 		wait_at_gate();
 }
 
