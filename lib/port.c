@@ -387,7 +387,8 @@ static int take(struct port *p, struct aop_request *r, size_t n)
  * Return: how many, 1 or more; 0: the port is final; -ETIME: none within @t (AOP_NOWAIT: none
  * now), or the port is PENDING; -EINVAL: @n is 0; -EDEADLK: the port is private, and @t
  * would be for ever; in shared scope also -EPERM: this struct may not serve; -ENOSPC: the
- * context has no free slot; -ENOMEM.
+ * context has no free slot; -EMFILE: the next call has a descriptor, which is closed here, but
+ * none is free, and the call waits; -ENOMEM.
  */
 int aop_serve(struct aop_port *port, struct aop_request *r, size_t n, int64_t t)
 {
