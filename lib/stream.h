@@ -256,21 +256,28 @@ static inline uint32_t places_of(const struct stream *s, uint32_t len)
 	return likely(len <= s->place) ? 1 : (len + s->place - 1) / s->place;
 }
 
-static inline void commit(struct stream *s, uint32_t pos, uint32_t len)
+static inline void commit_slot(struct slot *slot, uint32_t pos, uint32_t len)
 {
-	struct slot *slot = slot_at(s, pos);
-
 	atomic_store_explicit(&slot->len, len, memory_order_relaxed);
 	/* Release: the message.  Pairs with the load in claim_message(). */
 	atomic_store_explicit(&slot->seq, 2 * pos + 1, memory_order_release);
 }
 
-static inline void release(struct stream *s, uint32_t pos, uint32_t n)
+static inline void commit(struct stream *s, uint32_t pos, uint32_t len)
+{
+	commit_slot(slot_at(s, pos), pos, len);
+}
+
+static inline void release_slot(const struct stream *s, struct slot *slot, uint32_t pos)
 {
 	/* Release: we have read the message.  Pairs with the load in claim_places(). */
+	atomic_store_explicit(&slot->seq, 2 * (pos + s->mask + 1), memory_order_release);
+}
+
+static inline void release(struct stream *s, uint32_t pos, uint32_t n)
+{
 	for (; n; n--, pos++)
-		atomic_store_explicit(&slot_at(s, pos)->seq, 2 * (pos + s->mask + 1),
-				      memory_order_release);
+		release_slot(s, slot_at(s, pos), pos);
 }
 
 /* True: position was `from`, and is moved to `to`. */

@@ -90,7 +90,8 @@ static __attribute__((noinline)) int pop_slow(struct receiver *rx, void *buf, si
 }
 
 /* One receiver, a message of one place that nobody asked: in a few lines. */
-static inline int pop(struct receiver *rx, void *buf, size_t room)
+static inline __attribute__((always_inline))
+int pop(struct receiver *rx, void *buf, size_t room)
 {
 	struct stream *s = rx->s;
 	uint32_t word = word_of_stream(s), pos, len;
@@ -107,7 +108,7 @@ static inline int pop(struct receiver *rx, void *buf, size_t room)
 		return pop_slow(rx, buf, room);
 	atomic_store_explicit(&s->head, pos + 1, memory_order_relaxed);
 	copy(buf, place_at(s, pos), len);
-	release(s, pos, 1);
+	release_slot(s, slot, pos);
 	changed_slot(word);
 	if (unlikely(atomic_load_explicit(s->peer, memory_order_acquire) & WORD_WRITERS))
 		stream_served(s);

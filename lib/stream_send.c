@@ -84,7 +84,8 @@ static __attribute__((noinline)) int push_slow(struct sender *tx, const void *ms
 }
 
 /* One sender, a message of one place, nobody waits: what the others do, in a few lines. */
-static inline int push(struct sender *tx, const void *msg, size_t len)
+static inline __attribute__((always_inline))
+int push(struct sender *tx, const void *msg, size_t len)
 {
 	struct stream *s = tx->s;
 	uint32_t word = word_of_stream(s), pos;
@@ -99,7 +100,7 @@ static inline int push(struct sender *tx, const void *msg, size_t len)
 		return push_slow(tx, msg, len);
 	atomic_store_explicit(&s->tail, pos + 1, memory_order_relaxed);
 	copy(place_at(s, pos), msg, len);
-	commit(s, pos, len);
+	commit_slot(slot, pos, len);
 	changed_slot(word);
 	if (unlikely(atomic_load_explicit(s->peer, memory_order_acquire) &
 		     (WORD_READERS | WORD_DEAF)))
