@@ -340,6 +340,24 @@ static bool wanted(const struct row *r, int argc, char **argv)
 	return all;
 }
 
+/* A name that is none would make an empty table, and a profile of nothing. */
+static bool all_known(int argc, char **argv)
+{
+	size_t row;
+	int i;
+
+	for (i = 1; i < argc; i++) {
+		for (row = 0; row < sizeof(rows) / sizeof(rows[0]); row++)
+			if (argv[i][0] == '-' || !strcmp(argv[i], rows[row].name))
+				break;
+		if (row == sizeof(rows) / sizeof(rows[0])) {
+			fprintf(stderr, "no row is called %s: see --list\n", argv[i]);
+			return false;
+		}
+	}
+	return true;
+}
+
 int main(int argc, char **argv)
 {
 	struct rlimit room = { 1 << 16, 1 << 16 };
@@ -354,6 +372,8 @@ int main(int argc, char **argv)
 			printf("%-16s%s\n", rows[i].name, rows[i].title);
 		return 0;
 	}
+	if (!all_known(argc, argv))
+		return 2;
 	want(!setrlimit(RLIMIT_NOFILE, &room));
 	uname(&u);
 	if (!json) {
