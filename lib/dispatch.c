@@ -191,6 +191,7 @@ void dispatch_run(struct watch *w)
 	if (last)
 		exec_last(w->exec, w);
 	frame_enter(&ctx->home, &frame, w, watcher(w));
+	frame.last = last;
 	lock_drop(&ctx->home.lock);
 	w->fn((struct aop_watch *)w, &s);
 	lock_take(&ctx->home.lock);
