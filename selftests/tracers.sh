@@ -44,6 +44,8 @@ else
 fi
 if ! command -v bpftrace > /dev/null; then
 	result ok "bpftrace # SKIP no bpftrace"
+elif [ ! -e /sys/kernel/btf/vmlinux ]; then
+	result ok "bpftrace # SKIP this kernel does not say what its types are (BTF)"
 else
 	bpftrace -e 'tracepoint:aop:aop_change { @[args->from, args->state] = count(); }' -c "$run" > "$tmp/out" 2>&1
 	expect "bpftrace counts by the states that a change leads from and to" \
