@@ -8,10 +8,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "fds.h"
 #include "shared.h"
 
 /**
@@ -103,41 +103,6 @@ int aop_attach_id(struct aop *op, struct aop_ctx *ctx, uint64_t id, unsigned int
 	return ret ? op_ended(to_op(op), ret) : shared_attach_id(to_op(op), ctx, id, rights);
 }
 
-union one_fd {
-	struct cmsghdr align;
-	char buf[CMSG_SPACE(sizeof(int))];
-};
-
-static int send_fd(int sock, int fd, bool moves)
-{
-	struct pollfd writable = { .fd = sock, .events = POLLOUT };
-	struct iovec iov = { .iov_base = (void *)"a", .iov_len = 1 };
-	union one_fd control = { 0 };
-	struct msghdr msg = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control.buf,
-		.msg_controllen = sizeof(control.buf),
-	};
-	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(c), &fd, sizeof(int));
-	while (sendmsg(sock, &msg, MSG_NOSIGNAL) < 0) {
-		if (errno == EINTR)
-			continue;
-		/* Somebody else filled it after we looked. */
-		if (moves && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-			poll(&writable, 1, -1);
-			continue;
-		}
-		return -errno;
-	}
-	return 0;
-}
-
 /* The right to drive cannot be taken back: see first whether sending can work. */
 static int may_send(int sock)
 {
@@ -188,78 +153,10 @@ int aop_pass(struct aop *op, int sock, unsigned int rights)
 	fd = aop_export(op, rights);
 	if (fd < 0)
 		return fd;
-	ret = send_fd(sock, fd, moves);
+	/* Somebody else may fill it after we looked. */
+	ret = fds_send(sock, "a", 1, &fd, 1, moves);
 	close(fd);
 	return ret;
-}
-
-/* The first descriptor of a message; more than one nobody of us sends. */
-static int first_fd(struct msghdr *msg)
-{
-	struct cmsghdr *c;
-	int fd = -1, extra;
-	size_t i, n;
-
-	for (c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-			continue;
-		n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		for (i = 0; i < n; i++) {
-			memcpy(&extra, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-			if (fd < 0)
-				fd = extra;
-			else
-				close(extra);
-		}
-	}
-	return fd;
-}
-
-/*
- * Are that many descriptors free?  A message whose descriptors find no room is gone, so
- * this is looked at first.  like: any that is open.
- */
-int fds_free(int like, unsigned int nr)
-{
-	int fd = fcntl(like, F_DUPFD_CLOEXEC, 0), ret;
-
-	if (fd < 0)
-		return -errno;
-	ret = nr > 1 ? fds_free(like, nr - 1) : 0;
-	close(fd);
-	return ret;
-}
-
-static int receive_fd(int sock)
-{
-	union {
-		struct cmsghdr align;
-		char buf[CMSG_SPACE(4 * sizeof(int)) + CMSG_SPACE(64)];
-	} control;
-	char byte;
-	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
-	struct msghdr msg = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control.buf,
-		.msg_controllen = sizeof(control.buf),
-	};
-	ssize_t n;
-	int fd = fds_free(sock, 1);
-
-	if (fd < 0)
-		return fd;
-	do
-		n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return -errno;
-	fd = first_fd(&msg);
-	if (fd >= 0)
-		return fd;
-	if (msg.msg_flags & MSG_CTRUNC)
-		return -EMFILE;
-	return n ? -EBADMSG : -EPIPE;
 }
 
 /**
@@ -279,13 +176,14 @@ static int receive_fd(int sock)
 int aop_take(struct aop *op, struct aop_ctx *ctx, int sock)
 {
 	int ret = check_ctx(ctx);
+	char byte;
 	int fd;
 
 	if (ret)
 		return op_ended(to_op(op), ret);
-	fd = receive_fd(sock);
-	if (fd < 0)
-		return op_ended(to_op(op), fd);
+	ret = fds_receive(sock, &byte, 1, &fd, 1);
+	if (ret <= 0)
+		return op_ended(to_op(op), ret ? ret : -EBADMSG);
 	ret = aop_attach(op, ctx, fd);
 	close(fd);
 	return ret;

@@ -133,7 +133,6 @@ bool shared_owner_leaves(struct op *op);
 void shared_owner_frees(struct op *op, uint32_t what, int64_t value, int ret);
 
 int shared_init(struct op *op, struct aop_ctx *ctx, const struct aop_opts *o);
-int fds_free(int like, unsigned int nr);
 int shared_attach(struct op *op, struct aop_ctx *ctx, int fd);
 int shared_attach_id(struct op *op, struct aop_ctx *ctx, uint64_t id, uint32_t rights);
 int shared_export(struct op *op, uint32_t rights);
