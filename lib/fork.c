@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * fork.c - contexts, and homes of local ops, in a forked child
+ * fork.c - contexts, homes of local ops, and names of ports in a forked child
  *
  * A context belongs to the process that opened it: the kernel does not copy its
  * mappings to a child and refuses its calls.  So that the ops that a child finds in
@@ -11,8 +11,9 @@
  * with them never happens in the child, which should let them be; but it may watch and
  * end ops of its own, and those share their homes with the ones it found.
  *
- * The list's lock is taken before a context's, and these before those of the homes; all
- * are held across the fork, so that nothing is half done in the child.
+ * The list's lock is taken before a context's, these before those of the homes, and last
+ * those of streams and of ports' names; all are held across the fork, so that nothing is
+ * half done in the child.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -35,6 +36,8 @@ static void before(void)
 		lock_take(&ctx->home.lock);
 	for (i = 0; i < HOMES; i++)
 		lock_take(&local_homes[i].lock);
+	lock_take(&stream_home.lock);
+	lock_take(&names_lock);
 }
 
 static void in_parent(void)
@@ -42,6 +45,8 @@ static void in_parent(void)
 	struct aop_ctx *ctx;
 	int i;
 
+	lock_drop(&names_lock);
+	lock_drop(&stream_home.lock);
 	for (i = 0; i < HOMES; i++)
 		lock_drop(&local_homes[i].lock);
 	for (ctx = contexts; ctx; ctx = ctx->next)
@@ -76,6 +81,7 @@ static void in_child(void)
 	for (i = 0; i < HOMES; i++)
 		renew(&local_homes[i]);
 	renew(&stream_home);
+	atomic_store_explicit(&names_lock.word, 0, memory_order_relaxed);
 	atomic_fetch_add_explicit(&fork_count, 1, memory_order_relaxed);
 	cork_forked();
 	atomic_store_explicit(&list_lock.word, 0, memory_order_relaxed);

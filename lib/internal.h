@@ -83,6 +83,8 @@ static inline const void *self(void)
 void frame_leave_slow(struct home *h, struct frame *f);
 
 extern struct home stream_home;		/* stream.c; fork.c renews it */
+extern struct lock names_lock;		/* port_name.c; and holds it */
+int fork_handle(void);
 
 static inline void frame_enter(struct home *h, struct frame *f, const struct watch *w,
 			       const struct op *op)

@@ -41,7 +41,6 @@ extern struct home local_homes[HOMES];
 /* fork.c: does it see to them?  If not: let it. */
 extern _Atomic bool fork_handled;
 extern _Atomic uint32_t fork_count;	/* generations of this process, from 1 */
-int fork_handle(void);
 
 void word_wait(struct op *op);
 

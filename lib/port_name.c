@@ -3,9 +3,9 @@
  * port_name.c - names of ports
  *
  * In shared scope the module has them.  Those of local ports are found by all threads, under
- * names_lock; those of private ports by their own thread only, which takes none.  A bound
- * name has a watcher of the port's op, so that who finds it can have another; it is given up
- * when the port is final.
+ * names_lock, which is held across a fork; those of private ports by their own thread only,
+ * which takes none.  A bound name has a watcher of the port's op, so that who finds it can
+ * have another; it is given up when the port is final.
  */
 #include <errno.h>
 #include <string.h>
@@ -14,7 +14,7 @@
 #include "port.h"
 #include "shared.h"
 
-static struct lock names_lock;
+struct lock names_lock;
 static struct name *local_names;
 static TLS struct name *private_names;
 
@@ -30,6 +30,9 @@ static struct name **names_of(const struct aop_ctx *where)
 
 static void lock(const struct aop_ctx *where)
 {
+	/* If that fails a child may find it locked: so it is everywhere without handlers. */
+	if (where == AOP_LOCAL)
+		fork_handle();
 	line_lock(&names_lock, where == AOP_LOCAL);
 }
 

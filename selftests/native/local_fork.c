@@ -82,6 +82,65 @@ TEST(a_child_watches_while_its_parents_threads_did)
 		pthread_join(thread[i], NULL);
 }
 
+/* ---- names of ports ------------------------------------------------------------------ */
+
+/* Holds the names' lock most of the time, with a list that is long to look through. */
+static void *names(void *arg)
+{
+	static struct aop_port_name n[2][256];
+	const int me = *(int *)arg;
+	struct aop_port port;
+	char text[32];
+	int i;
+
+	for (i = 0; i < 256; i++) {
+		snprintf(text, sizeof(text), "%d of %d", i, me);
+		if (aop_name_reserve(&n[me][i], AOP_LOCAL, text, 0, NULL))
+			abort();
+	}
+	while (!stop) {
+		aop_port_find(&port, AOP_LOCAL, "nobody's");
+		aop_drop(&port.op);
+		rounds++;
+	}
+	for (i = 0; i < 256; i++)
+		aop_name_release(&n[me][i]);
+	return NULL;
+}
+
+static int name_in_child(void)
+{
+	struct aop_port_name name;
+
+	alarm(20);
+	return aop_name_reserve(&name, AOP_LOCAL, "child's", 0, NULL) ||
+	       aop_name_release(&name);
+}
+
+TEST(O5_a_child_names_a_port_while_its_parents_threads_did)
+{
+	int i, n = any_rounds(200), me[2] = { 0, 1 };
+	pthread_t thread[2];
+
+	stop = false;
+	rounds = 0;
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, pthread_create(&thread[i], NULL, names, &me[i]));
+	while (!rounds)
+		sched_yield();
+	for (i = 0; i < n; i++) {
+		pid_t pid = fork();
+
+		ASSERT_GE(pid, 0);
+		if (!pid)
+			_exit(name_in_child());
+		ASSERT_EQ(0, lib_reap(pid));
+	}
+	stop = true;
+	for (i = 0; i < 2; i++)
+		pthread_join(thread[i], NULL);
+}
+
 /* From inside a callback: its frame comes along, and the child may unwatch it. */
 static void fork_inside(struct aop_watch *w, const struct aop_status *st)
 {
