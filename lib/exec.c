@@ -116,7 +116,9 @@ static void exec_run(struct aop_work *work)
 		exec_submit((struct aop_exec *)x);
 	if (running)
 		return;
-	w->home->scope->run(w);
+	/* submit() may have run something on this thread that has unwatched it. */
+	if (frame.w)
+		w->home->scope->run(w);
 
 	if (!exec_lock(x))		/* fn has forked, and this is the child */
 		return;

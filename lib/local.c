@@ -267,16 +267,8 @@ static int last_drop(struct op *op)
 
 bool local_is_dropped(struct op *op)
 {
-	uint32_t word = __atomic_load_n(&op->own.word, __ATOMIC_ACQUIRE);
-	struct home *h = home_of(op);
-
-	if (!(word & WORD_DROPPED))
-		return false;
-	if (word & WORD_WATCHED) {
-		lock_take(&h->lock);
-		lock_drop(&h->lock);
-	}
-	return true;
+	/* Pairs with last_drop(), which does not touch a detached op after that. */
+	return __atomic_load_n(&op->own.word, __ATOMIC_ACQUIRE) & WORD_DROPPED;
 }
 
 static int local_drop(struct op *op)

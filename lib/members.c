@@ -33,7 +33,7 @@ struct group {
 	uint32_t attached;
 	_Atomic uint32_t pinned;	/* index + 1 of the member that is being asked */
 	bool local, made, decided, asked_once;
-	bool asking, ask_again, ending, system;
+	bool asking, ending, system;
 	uint8_t state;			/* to end in; decided */
 	int64_t result;
 	const void *asker;		/* the thread that is asking */
@@ -138,35 +138,30 @@ static void leave_member(struct group *g, struct aop_member *m)
 
 /*
  * Ask all that are not final to stop.  The lock is held, and dropped meanwhile; the
- * caller has one of attached.  Asking again has no effect on those who were asked.
+ * caller has one of attached.  Who asks meanwhile adds nothing: each is asked once.
  */
 static void ask_members(struct group *g)
 {
 	struct aop_status s;
 	uint32_t i;
 
-	g->ask_again = true;
 	if (g->asking)
 		return;
 	g->asking = true;
 	g->asker = self();
-	while (g->ask_again) {
-		g->ask_again = false;
-		s = aop_status(to_aop(&g->op));
-		for (i = 0; i < g->nr; i++) {
-			if (*called(&g->members[i]))
-				continue;
-			atomic_store_explicit(&g->pinned, i + 1, memory_order_relaxed);
-			group_unlock(g);
-			aop_cancel(g->members[i].op, s.reason);
-			group_lock(g);
-			/* First the word, then the wake: he may be about to sleep. */
-			if (atomic_exchange_explicit(&g->pinned, 0, memory_order_relaxed) &
-			    PIN_SLEEPER)
-				futex_wake(&g->pinned, INT32_MAX);
-			if (g->ending)
-				leave_member(g, &g->members[i]);
-		}
+	s = aop_status(to_aop(&g->op));
+	for (i = 0; i < g->nr; i++) {
+		if (*called(&g->members[i]))
+			continue;
+		atomic_store_explicit(&g->pinned, i + 1, memory_order_relaxed);
+		group_unlock(g);
+		aop_cancel(g->members[i].op, s.reason);
+		group_lock(g);
+		/* First the word, then the wake: he may be about to sleep. */
+		if (atomic_exchange_explicit(&g->pinned, 0, memory_order_relaxed) & PIN_SLEEPER)
+			futex_wake(&g->pinned, INT32_MAX);
+		if (g->ending)
+			leave_member(g, &g->members[i]);
 	}
 	g->asking = false;
 }

@@ -206,6 +206,39 @@ static int64_t ask_myself(struct aop_task *t)
 	AOP_END(0);
 }
 
+static int64_t at_once(struct aop_task *t)
+{
+	(void)t;
+	return 1;
+}
+
+static int64_t sleep_and_clean(struct aop_task *t)
+{
+	struct node *n = aop_container(t, struct node, task);
+
+	AOP_BEGIN(t);
+	AOP_AWAIT(n->got, aop_sleep(t->loop, &n->tm, n->sleep));
+	n->order = ++cleanups;
+	AOP_END(0);
+}
+
+/* What is awaited in cleaning up is awaited in peace. */
+TEST_F(tree, F1_a_cancel_that_comes_while_it_cleans_up)
+{
+	struct node n = { .sleep = AOP_MS(5) };
+	int i;
+
+	cleanups = 0;
+	aop_spawn(self->loop, &n.task, at_once, sleep_and_clean, 0);
+	for (i = 0; i < 2; i++)
+		aop_loop_run(self->loop, AOP_RUN_READY);
+	ASSERT_NE(0, n.task.line);
+	EXPECT_EQ(AOP_ASKED, aop_cancel(&n.task.op, -EINTR));
+	EXPECT_EQ(1, aop_loop_get(self->loop, &n.task.op));
+	EXPECT_EQ(0, n.got);
+	EXPECT_EQ(1, n.order);
+}
+
 TEST_F(tree, C5_tasks_are_detached_by_default)
 {
 	struct twice w = { .first = -1, .second = -1 };
