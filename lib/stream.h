@@ -147,6 +147,7 @@ struct transfer {
 };
 
 _Static_assert(sizeof(struct stream) <= sizeof(struct aop_stream), "struct stream");
+_Static_assert(_Alignof(struct stream) <= _Alignof(struct aop_stream), "struct stream");
 _Static_assert(sizeof(struct sender) <= sizeof(struct aop_sender), "struct sender");
 _Static_assert(sizeof(struct receiver) <= sizeof(struct aop_receiver), "struct receiver");
 _Static_assert(sizeof(struct transfer) <= sizeof(struct aop_transfer), "struct transfer");

@@ -130,6 +130,14 @@ TEST(shared_stream)
 	aop_stream_close(&b);
 }
 
+/* 64-bit atomics are in them: on i386 a uint64_t alone may lie across two cache lines. */
+TEST(streams)
+{
+	EXPECT_EQ(8, _Alignof(struct aop_stream));
+	EXPECT_EQ(8, _Alignof(struct aop_shared_stream));
+	EXPECT_EQ(448, sizeof(struct aop_stream));
+}
+
 /* What is written in place is what the function writes. */
 TEST(written_in_place)
 {

@@ -23,7 +23,8 @@ extern "C" {
 
 #pragma GCC visibility push(default)
 
-struct aop_stream { uint64_t priv[56]; };
+/* Aligned: 64-bit atomics are in it, also where a uint64_t is aligned by four. */
+struct aop_stream { uint64_t priv[56]; } __attribute__((aligned(8)));
 
 struct aop_stream_opts {
 	uint32_t size, flags;
