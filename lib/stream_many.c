@@ -111,41 +111,27 @@ static __attribute__((noinline)) uint32_t pop_run_64(struct stream *s, uint32_t 
 	return pop_run(s, pos, buf, 64, 64, n);
 }
 
-static uint32_t push_many(struct stream *s, const char *msg, size_t len, uint32_t n)
+/* Runs, until one ends before the ring does; pops: a constant. */
+static ALWAYS uint32_t many(struct stream *s, _Atomic uint32_t *position, char *msg, size_t len,
+			    uint32_t n, const bool pops)
 {
-	uint32_t pos = atomic_load_explicit(&s->tail, memory_order_relaxed);
+	const bool usual = len == 64 && s->place == 64;
+	uint32_t pos = atomic_load_explicit(position, memory_order_relaxed);
 	uint32_t done = 0, want, got;
 
 	do {
 		want = shorter(n - done, straight(s, pos));
-		if (len == 64 && s->place == 64)
-			got = push_run_64(s, pos, msg, want);
+		if (pops)
+			got = usual ? pop_run_64(s, pos, msg, want) :
+			      pop_run(s, pos, msg, len, s->place, want);
 		else
-			got = push_run(s, pos, msg, len, s->place, want);
+			got = usual ? push_run_64(s, pos, msg, want) :
+			      push_run(s, pos, msg, len, s->place, want);
 		pos += got;
 		done += got;
 		msg += got * len;
 	} while (got == want && done < n);
-	atomic_store_explicit(&s->tail, pos, memory_order_relaxed);
-	return done;
-}
-
-static uint32_t pop_many(struct stream *s, char *buf, size_t len, uint32_t n)
-{
-	uint32_t pos = atomic_load_explicit(&s->head, memory_order_relaxed);
-	uint32_t done = 0, want, got;
-
-	do {
-		want = shorter(n - done, straight(s, pos));
-		if (len == 64 && s->place == 64)
-			got = pop_run_64(s, pos, buf, want);
-		else
-			got = pop_run(s, pos, buf, len, s->place, want);
-		pos += got;
-		done += got;
-		buf += got * len;
-	} while (got == want && done < n);
-	atomic_store_explicit(&s->head, pos, memory_order_relaxed);
+	atomic_store_explicit(position, pos, memory_order_relaxed);
 	return done;
 }
 
@@ -170,7 +156,7 @@ int aop_stream_try_push_many(struct aop_sender *tx, const void *msgs, size_t len
 
 	if (likely(!(word & (WORD_SEND | WORD_ENDED | WORD_DEAF | WORD_WRITERS)) &&
 		   len <= s->place && n)) {
-		done = push_many(s, msg, len, n);
+		done = many(s, &s->tail, (char *)msg, len, n, false);
 		if (likely(done)) {
 			wake_if(s, WORD_READERS | WORD_DEAF);
 			return done;
@@ -203,7 +189,7 @@ int aop_stream_try_pop_many(struct aop_receiver *rx, void *buf, size_t len, unsi
 	int ret;
 
 	if (likely(!(word & (WORD_RECEIVE | WORD_READERS)) && len <= s->place && n)) {
-		done = pop_many(s, buf, len, n);
+		done = many(s, &s->head, buf, len, n, true);
 		if (likely(done)) {
 			wake_if(s, WORD_WRITERS);
 			return done;

@@ -12,9 +12,8 @@
  * aop_strerror() - what a negative answer of this library means, for a human
  * @error: what a function returned, or aop_result(); 0 and above are answered, too
  *
- * Where this library means something more particular by an errno than the system does, it
- * says that: of -ENODEV, which asking for shared scope is answered where the module is not
- * loaded, how to load it.  Does not block.  Any thread, signal handlers too.
+ * As strerror(), but that it says what that cannot: of -ENODEV how to load the module, and
+ * what -EPROTONOSUPPORT means of it.  Does not block.  Any thread, signal handlers too.
  *
  * Return: a sentence without a full stop, in English; it is never freed.
  */
@@ -27,16 +26,6 @@ const char *aop_strerror(int64_t error)
 		return "No /dev/aop: the module is not loaded (modprobe aop)";
 	case -EPROTONOSUPPORT:
 		return "The module that is loaded speaks another version of the interface";
-	case -EOWNERDEAD:
-		return "Its owner has died, or let go of it";
-	case -ETIME:
-		return "It was not waited for any longer";
-	case -ETIMEDOUT:
-		return "Its deadline has passed";
-	case -ECANCELED:
-		return "It was cancelled";
-	case -EINPROGRESS:
-		return "It is not final";
 	}
 	if (error >= 0)
 		return "No error";
