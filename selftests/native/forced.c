@@ -7,6 +7,7 @@
 #include <semaphore.h>
 
 #include "any.h"
+#include "wrapped.h"
 
 /* ---- another thread that has something to do ------------------------------------------ */
 
@@ -176,11 +177,6 @@ TEST(W7_unwatched_by_what_submit_runs)
 static struct aop_group group;
 static struct aop *in_cancel, *in_done;
 static int ends;			/* of the group */
-
-int __real_aop_cancel(struct aop *op, int reason);
-int __wrap_aop_cancel(struct aop *op, int reason);
-int __real_aop_done(struct aop_owner *o, int64_t result);
-int __wrap_aop_done(struct aop_owner *o, int64_t result);
 
 static void end_first(void)
 {

@@ -112,7 +112,6 @@ TEST(shared_stream)
 	EXPECT_EQ(1, got.side[1].word);		/* it waits */
 	EXPECT_EQ(1, aop_stream_try_push(&tx, "abc", 3));
 	EXPECT_EQ(1, aop_join(op));
-	aop_drop(op);
 	EXPECT_EQ(1, aop_stream_try_push(&tx, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdef", 32));
 	EXPECT_EQ(0, aop_sender_fail(&tx, -EIO));
 	ASSERT_EQ((ssize_t)sizeof(got), pread(fd, &got, sizeof(got), 0));

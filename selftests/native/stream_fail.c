@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "any.h"
+#include "wrapped.h"
 
 #undef aop_init
 #undef aop_watch
@@ -37,29 +38,21 @@ static bool fails_by_errno(int error)
 	return true;
 }
 
-int __real_memfd_create(const char *name, unsigned int flags);
-int __wrap_memfd_create(const char *name, unsigned int flags);
 int __wrap_memfd_create(const char *name, unsigned int flags)
 {
 	return fails_by_errno(EMFILE) ? -1 : __real_memfd_create(name, flags);
 }
 
-void *__real_mmap(void *at, size_t len, int prot, int flags, int fd, off_t off);
-void *__wrap_mmap(void *at, size_t len, int prot, int flags, int fd, off_t off);
 void *__wrap_mmap(void *at, size_t len, int prot, int flags, int fd, off_t off)
 {
 	return fails_by_errno(ENOMEM) ? MAP_FAILED : __real_mmap(at, len, prot, flags, fd, off);
 }
 
-void *__real_calloc(size_t n, size_t size);
-void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_calloc(size_t n, size_t size)
 {
 	return fails_by_errno(ENOMEM) ? NULL : __real_calloc(n, size);
 }
 
-int __real_aop_init(struct aop *op, struct aop_ctx *where);
-int __wrap_aop_init(struct aop *op, struct aop_ctx *where);
 int __wrap_aop_init(struct aop *op, struct aop_ctx *where)
 {
 	if (fail_at && nr_bells < BELLS)
@@ -70,8 +63,6 @@ int __wrap_aop_init(struct aop *op, struct aop_ctx *where)
 	return __real_aop_init(op, where > AOP_LOCAL ? AOP_LOCAL : where);
 }
 
-int __real_aop_start(struct aop_owner *o);
-int __wrap_aop_start(struct aop_owner *o);
 int __wrap_aop_start(struct aop_owner *o)
 {
 	/* A cancel came first. */
@@ -80,17 +71,12 @@ int __wrap_aop_start(struct aop_owner *o)
 	return __real_aop_start(o);
 }
 
-int __real_aop_watch(struct aop *op, struct aop_watch *w, aop_watch_fn *fn, void *data,
-		     struct aop_exec *where);
-int __wrap_aop_watch(struct aop *op, struct aop_watch *w, aop_watch_fn *fn, void *data,
-		     struct aop_exec *where);
 int __wrap_aop_watch(struct aop *op, struct aop_watch *w, aop_watch_fn *fn, void *data,
 		     struct aop_exec *where)
 {
 	return fails(-ENOMEM) ? -ENOMEM : __real_aop_watch(op, w, fn, data, where);
 }
 
-int __wrap_aop_export(struct aop *op, unsigned int rights);
 int __wrap_aop_export(struct aop *op, unsigned int rights)
 {
 	(void)op;
@@ -98,8 +84,6 @@ int __wrap_aop_export(struct aop *op, unsigned int rights)
 	return fails(-EMFILE) ? -EMFILE : dup(0);
 }
 
-ssize_t __real_sendmsg(int sock, const struct msghdr *msg, int flags);
-ssize_t __wrap_sendmsg(int sock, const struct msghdr *msg, int flags);
 ssize_t __wrap_sendmsg(int sock, const struct msghdr *msg, int flags)
 {
 	return fails_by_errno(EPIPE) ? -1 : __real_sendmsg(sock, msg, flags);
@@ -121,7 +105,7 @@ static int count_mappings(void)
 	int n = 0;
 
 	while (fgets(line, sizeof(line), f))
-		n += strstr(line, "aop-stream") != NULL;
+		n += !!strstr(line, "aop-stream");
 	fclose(f);
 	return n;
 }
