@@ -151,4 +151,46 @@ TEST(mistakes_are_named)
 	}
 }
 
+/* No owner, no scope, or one of this process where a context is asked for: an errno. */
+TEST(what_is_missing_is_answered)
+{
+	static const struct aop_stream_opts o = { .size = sizeof(o), .place = 8, .places = 2 };
+	static struct aop_shared_stream a, b;
+	struct aop_watch w;
+
+	EXPECT_EQ(-EPERM, aop_start(NULL));
+	EXPECT_EQ(-EPERM, aop_progress(NULL, 1, 2));
+	EXPECT_EQ(-EPERM, aop_done(NULL, 0));
+	EXPECT_EQ(-EPERM, aop_fail(NULL, -EIO));
+	EXPECT_EQ(-EPERM, aop_cancelled(NULL, 0));
+	EXPECT_EQ(-EPERM, aop_end(NULL, 0));
+	EXPECT_EQ(-EPERM, aop_end(NULL, -EIO));
+	EXPECT_EQ(-EPERM, aop_let_go(NULL));
+	EXPECT_EQ(-EPERM, aop_asked(NULL));
+	EXPECT_EQ(-EINVAL, aop_attach(&op, AOP_LOCAL, 0));
+	EXPECT_EQ(-EINVAL, aop_attach_id(&op, AOP_PRIVATE, 1, 0));
+	EXPECT_EQ(-EINVAL, aop_take(&op, NULL, 0));
+	EXPECT_EQ(-EINVAL, aop_result(&op));
+	EXPECT_EQ(-EINVAL, aop_stream_pair(NULL, &b, AOP_LOCAL, &o));
+	EXPECT_EQ(-EINVAL, aop_stream_pair(&a, NULL, AOP_LOCAL, &o));
+	EXPECT_EQ(-EINVAL, aop_stream_pair(&a, &b, AOP_PRIVATE, &o));
+	EXPECT_EQ(-EINVAL, aop_stream_pair(&a, &b, AOP_LOCAL, NULL));
+	EXPECT_EQ(-EINVAL, aop_stream_offer(&a, AOP_LOCAL, 0, AOP_SENDS, &o));
+	EXPECT_EQ(-EINVAL, aop_stream_offer(&a, NULL, 0, AOP_SENDS, &o));
+	EXPECT_EQ(-EINVAL, aop_stream_accept(&a, AOP_LOCAL, 0, NULL));
+	EXPECT_EQ(-EINVAL, aop_stream_accept(NULL, AOP_LOCAL, 0, NULL));
+	ASSERT_EQ(0, aop_init(&op, AOP_LOCAL));
+	EXPECT_EQ(-EINVAL, aop_watch(&op, &w, NULL, NULL, AOP_INLINE));
+	EXPECT_EQ(-EINVAL, aop_cancel(&op, 1));
+	EXPECT_EQ(-EINVAL, aop_fail(aop_owner(&op), 1));
+	EXPECT_EQ(-EINVAL, aop_cancelled(aop_owner(&op), 1));
+	EXPECT_EQ(-EINVAL, aop_end(aop_owner(&op), -4096));
+	EXPECT_EQ(-EINVAL, aop_export(&op, AOP_MAY_LOOK));
+	EXPECT_EQ(-EINVAL, aop_pass(&op, 0, AOP_MAY_LOOK));
+	EXPECT_EQ(AOP_PENDING, aop_state(&op));
+	EXPECT_EQ(0, aop_done(aop_owner(&op), 1));
+	EXPECT_EQ(NULL, aop_owner(&op));
+	EXPECT_EQ(1, aop_join(&op));
+}
+
 TEST_HARNESS_MAIN
