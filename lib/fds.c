@@ -32,7 +32,7 @@ int fds_send(int sock, const void *data, size_t len, const int *fds, size_t nr, 
 		.msg_control = control.buf,
 		.msg_controllen = CMSG_SPACE(nr * sizeof(int)),
 	};
-	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+	struct cmsghdr *c = &control.align;
 	ssize_t n;
 
 	c->cmsg_level = SOL_SOCKET;
