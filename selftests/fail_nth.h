@@ -14,17 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static inline int write_file(const char *path, const char *what)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC), ret = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (write(fd, what, strlen(what)) < 0)
-		ret = -errno;
-	close(fd);
-	return ret;
-}
+#include "file.h"
 
 /* Allocations that may sleep and single pages too, and no trace in the log of each. */
 static inline int inject_setup(void)

@@ -5,6 +5,7 @@
  * (those of `make check-debug`).  import.c has what holds for all imports.
  */
 #include "behave.h"
+#include "sw_sync.h"
 
 #include <linux/dma-buf.h>
 #include <sys/ioctl.h>
@@ -34,17 +35,6 @@ struct vgem_signal {
 #define VGEM_ATTACH	_IOWR('d', 0x41, struct vgem_attach)
 #define VGEM_SIGNAL	_IOW('d', 0x42, struct vgem_signal)
 #define VGEM_WRITE	0x1
-
-/* From drivers/dma-buf/sw_sync.c. */
-struct sw_sync_create {
-	uint32_t value;
-	char name[32];
-	int32_t fence;
-};
-
-#define SW_SYNC_CREATE	_IOWR('W', 0, struct sw_sync_create)
-#define SW_SYNC_INC	_IOW('W', 1, uint32_t)
-#define SW_SYNC		"/sys/kernel/debug/sync/sw_sync"
 
 FIXTURE(fence) {
 	struct abi_ctx c;

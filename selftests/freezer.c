@@ -7,22 +7,11 @@
  * Only the freezer is tried (/sys/power/pm_test), no device is.
  */
 #include "driver.h"
+#include "file.h"
 
 #include <poll.h>
 
 #define MODULE	"test/aop_selftest"
-
-static int put(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC), ret = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (write(fd, text, strlen(text)) < 0)
-		ret = -errno;
-	close(fd);
-	return ret;
-}
 
 FIXTURE(freezer) {
 	struct abi_ctx c;
@@ -34,9 +23,9 @@ FIXTURE(freezer) {
 FIXTURE_SETUP(freezer)
 {
 	self->dev = -1;
-	if (put("/sys/power/pm_test", "freezer"))
+	if (write_file("/sys/power/pm_test", "freezer"))
 		SKIP(return, "this kernel cannot try its freezer");
-	put("/sys/module/suspend/parameters/pm_test_delay", "0");
+	write_file("/sys/module/suspend/parameters/pm_test_delay", "0");
 	ASSERT_EQ(0, driver_load(MODULE, ""));
 	self->dev = driver_open(AOP_SELFTEST_DEVICE);
 	ASSERT_GE(self->dev, 0);
@@ -50,7 +39,7 @@ FIXTURE_TEARDOWN(freezer)
 {
 	if (self->dev < 0)
 		return;
-	put("/sys/power/pm_test", "none");
+	write_file("/sys/power/pm_test", "none");
 	close(self->fd);
 	abi_close(&self->c);
 	close(self->dev);
@@ -112,7 +101,7 @@ TEST_F(freezer, K11_W2_all_waits_sleep_through_a_suspend)
 		ASSERT_TRUE(until_asleep_in(s[i].tid, calls[i]));
 	}
 	for (round = 0; round < 2; round++) {
-		ASSERT_EQ(0, put("/sys/power/state", "freeze"));
+		ASSERT_EQ(0, write_file("/sys/power/state", "freeze"));
 		for (i = 0; i < WAYS; i++)
 			EXPECT_TRUE(until_asleep_in(s[i].tid, calls[i]));
 	}

@@ -3,6 +3,7 @@
  * Imports, and the module that goes: at once behind their process, before the work items have
  * run that abandon them, and while their source is signalled.
  */
+#include "file.h"
 #include "import.h"
 #include "reload.h"
 
@@ -43,17 +44,6 @@ TEST_F(import, K1_K9_killed_and_unloaded)
 
 #define WORKERS		"/sys/devices/virtual/workqueue/cpumask"
 #define RT_RUNTIME	"/proc/sys/kernel/sched_rt_runtime_us"
-
-static int put_text(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC), ret;
-
-	if (fd < 0)
-		return -errno;
-	ret = write(fd, text, strlen(text)) < 0 ? -errno : 0;
-	close(fd);
-	return ret;
-}
 
 static int get_text(const char *path, char *text, size_t size)
 {
@@ -172,8 +162,8 @@ TEST_F(import, K1_W8_work_items_that_run_only_while_the_module_goes)
 		ASSERT_EQ(0, abi_group(&self->c, &h, 1, 1, 0, 0, &group));
 		ASSERT_EQ(0, run_on(0, 0));
 		ASSERT_EQ(0, keep_rcu_going());
-		ASSERT_EQ(0, put_text(WORKERS, "2"));
-		ASSERT_EQ(0, put_text(RT_RUNTIME, "-1"));
+		ASSERT_EQ(0, write_file(WORKERS, "2"));
+		ASSERT_EQ(0, write_file(RT_RUNTIME, "-1"));
 		hold = IDLE;
 		ASSERT_EQ(0, pthread_create(&holder, NULL, hold_workers, &hold));
 		while (__atomic_load_n(&hold, __ATOMIC_ACQUIRE) == IDLE)
@@ -189,8 +179,8 @@ TEST_F(import, K1_W8_work_items_that_run_only_while_the_module_goes)
 		pthread_join(holder, NULL);
 		pthread_join(t, NULL);
 		EXPECT_EQ(0, u.ret);
-		EXPECT_EQ(0, put_text(RT_RUNTIME, runtime));
-		EXPECT_EQ(0, put_text(WORKERS, workers));
+		EXPECT_EQ(0, write_file(RT_RUNTIME, runtime));
+		EXPECT_EQ(0, write_file(WORKERS, workers));
 		ASSERT_EQ(0, load());
 		while (abi_open(&self->c, 256))
 			sched_yield();

@@ -5,6 +5,7 @@
  */
 #include <sys/prctl.h>
 
+#include "file.h"
 #include "nl.h"
 #include "perm.h"
 
@@ -273,24 +274,14 @@ TEST_F(netlink, K7_network_namespaces)
 
 /* ---- user and process namespaces ------------------------------------------------------------- */
 
-static bool write_file(const char *path, const char *text)
-{
-	FILE *f = fopen(path, "we");
-
-	if (!f)
-		return false;
-	fputs(text, f);
-	return !fclose(f);
-}
-
 /* User 1000 is root of a user namespace, and its child the first process of a pid namespace. */
 static pid_t enter_namespaces(void)
 {
 	/* So that /proc/self is one's own. */
 	if (!become(1000, 1000, 0) || prctl(PR_SET_DUMPABLE, 1) ||
-	    unshare(CLONE_NEWUSER | CLONE_NEWPID) || !write_file("/proc/self/setgroups", "deny") ||
-	    !write_file("/proc/self/uid_map", "0 1000 1") ||
-	    !write_file("/proc/self/gid_map", "0 1000 1"))
+	    unshare(CLONE_NEWUSER | CLONE_NEWPID) || write_file("/proc/self/setgroups", "deny") ||
+	    write_file("/proc/self/uid_map", "0 1000 1") ||
+	    write_file("/proc/self/gid_map", "0 1000 1"))
 		return -1;
 	return fork();
 }

@@ -3,7 +3,6 @@
  * What else can be done with calls and ports: read messages later, pass descriptors,
  * delegate, be told of room, poll, be listed.
  */
-#include <aop/monitor.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
@@ -379,38 +378,6 @@ TEST_F(calls, told_of_room)
 	EXPECT_NE(0, port_call(&self->c, self->call, NULL, 0, 0));
 	/* What a port cannot be waited for. */
 	EXPECT_EQ(-EINVAL, abi_wait_one(&self->s, self->port, AOP_EV_ROOM, 0));
-}
-
-struct listed {
-	uint64_t port, queued, taken;	/* ids */
-	int seen;
-};
-
-static void see(void *data, const struct aop_info *info)
-{
-	struct listed *l = data;
-
-	if (info->st.id == l->port && !strcmp(info->label, "port") &&
-	    info->st.done == 1 && info->st.total == 2)
-		l->seen |= 1;
-	if (info->st.id == l->queued && !strcmp(info->label, "port") &&
-	    info->st.state == AOP_PENDING)
-		l->seen |= 2;
-	if (info->st.id == l->taken && !strcmp(info->label, "port") &&
-	    info->st.state == AOP_RUNNING)
-		l->seen |= 4;
-}
-
-/* By netlink too: a port with its backlog, and its calls under its name. */
-TEST_F(calls, K6_in_lists)
-{
-	struct listed l = { .port = abi_id(&self->s, self->port) };
-
-	l.taken = abi_id(&self->c, port_call(&self->c, self->call, NULL, 0, 0));
-	l.queued = abi_id(&self->c, port_call(&self->c, self->call, NULL, 0, 0));
-	ASSERT_EQ(1, port_take(&self->s, self->port, &self->t, 1, 0));
-	ASSERT_LE(3, aop_monitor_list(NULL, see, &l));
-	EXPECT_EQ(7, l.seen);
 }
 
 /* K7: each right alone, and what comes by id. */

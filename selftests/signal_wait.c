@@ -7,6 +7,7 @@
  * and an entry that was never handled keeps the number it was filled with.
  */
 #include "behave.h"
+#include "file.h"
 
 #include <semaphore.h>
 #include <sys/mount.h>
@@ -533,15 +534,9 @@ TEST_F(swait, W2_stopped_and_continued)
 static int write_to(const char *dir, const char *file, const char *what)
 {
 	char path[128];
-	int fd, ret;
 
 	snprintf(path, sizeof(path), "%s/%s", dir, file);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	ret = write(fd, what, strlen(what)) < 0 ? -errno : 0;
-	close(fd);
-	return ret;
+	return write_file(path, what);
 }
 
 /* Return when cgroup.events says "frozen @want". */

@@ -8,6 +8,7 @@
  * the ids of this test's operations, so whoever traces beside it does no harm.
  */
 #include "behave.h"
+#include "file.h"
 #include "reload.h"
 
 #include <linux/perf_event.h>
@@ -16,18 +17,6 @@
 #define TRACEFS		"/sys/kernel/tracing"
 #define INSTANCE	TRACEFS "/instances/aop_test"
 #define COUNTERS	"/sys/kernel/debug/aop/counters"
-
-static int put(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC), ret = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (write(fd, text, strlen(text)) < 0)
-		ret = -errno;
-	close(fd);
-	return ret;
-}
 
 /* ---- reading a trace ------------------------------------------------------- */
 
@@ -89,8 +78,8 @@ FIXTURE_SETUP(trace)
 	rmdir(INSTANCE);
 	ASSERT_EQ(0, mkdir(INSTANCE, 0700));
 	/* Names of tasks would be recorded by patching the scheduler, which emulators dislike. */
-	put(INSTANCE "/options/record-cmd", "0");
-	ASSERT_EQ(0, put(INSTANCE "/events/aop/enable", "1"));
+	write_file(INSTANCE "/options/record-cmd", "0");
+	ASSERT_EQ(0, write_file(INSTANCE "/events/aop/enable", "1"));
 	ASSERT_EQ(0, abi_open(&self->c, 64));
 	self->want[0] = 0;
 }
@@ -99,7 +88,7 @@ FIXTURE_TEARDOWN(trace)
 {
 	if (self->c.fd > 0)
 		abi_close(&self->c);
-	put(INSTANCE "/events/aop/enable", "0");
+	write_file(INSTANCE "/events/aop/enable", "0");
 	EXPECT_EQ(0, rmdir(INSTANCE));
 }
 
@@ -307,12 +296,12 @@ FIXTURE_SETUP(counters)
 {
 	if (access(COUNTERS, F_OK))
 		SKIP(return, "no debugfs here");
-	ASSERT_EQ(0, put(COUNTERS, "1"));
+	ASSERT_EQ(0, write_file(COUNTERS, "1"));
 }
 
 FIXTURE_TEARDOWN(counters)
 {
-	put(COUNTERS, "0");
+	write_file(COUNTERS, "0");
 }
 
 enum { STORM = 200 };
@@ -408,18 +397,18 @@ TEST_F(counters, off_they_stand_still)
 	ASSERT_EQ(0, abi_open(&c, 4));
 	ASSERT_NE(0, abi_new(&c, 0, 0));
 	EXPECT_EQ(1, counter("created"));
-	ASSERT_EQ(0, put(COUNTERS, "0"));
+	ASSERT_EQ(0, write_file(COUNTERS, "0"));
 	EXPECT_EQ(0, counter("counting"));
 	ASSERT_NE(0, abi_new(&c, 0, 0));
 	EXPECT_EQ(1, counter("created"));
 	/* Twice is as good as once, and on again begins at 0. */
-	ASSERT_EQ(0, put(COUNTERS, "0"));
-	ASSERT_EQ(0, put(COUNTERS, "1"));
+	ASSERT_EQ(0, write_file(COUNTERS, "0"));
+	ASSERT_EQ(0, write_file(COUNTERS, "1"));
 	EXPECT_EQ(0, counter("created"));
 	EXPECT_EQ(2, counter("ops"));
 	abi_close(&c);
 	EXPECT_EQ(2, counter("released"));
-	EXPECT_EQ(-EINVAL, put(COUNTERS, "x"));
+	EXPECT_EQ(-EINVAL, write_file(COUNTERS, "x"));
 	EXPECT_EQ(1, counter("counting"));
 }
 
@@ -427,7 +416,7 @@ TEST_F(counters, K7_not_for_everybody)
 {
 	IN_CHILD() {
 		ASSERT_EQ(0, setresuid(12345, 12345, 12345));
-		EXPECT_EQ(-EACCES, put(COUNTERS, "0"));
+		EXPECT_EQ(-EACCES, write_file(COUNTERS, "0"));
 		EXPECT_EQ(-EACCES, counter("ops"));
 	}
 }

@@ -12,19 +12,11 @@
 #include <sys/wait.h>
 
 #include "../driver_call.h"
+#include "../file.h"
+#include "../sw_sync.h"
 #include "values.h"
 
 /* ---- sources ---------------------------------------------------------------- */
-
-/* From drivers/dma-buf/sw_sync.c. */
-struct sw_sync_create {
-	uint32_t value;
-	char name[32];
-	int32_t fence;
-};
-
-#define SW_SYNC_CREATE	_IOWR('W', 0, struct sw_sync_create)
-#define SW_SYNC_INC	_IOW('W', 1, uint32_t)
 
 long do_source(struct self *s, const uint16_t *a)
 {
@@ -269,18 +261,6 @@ long do_driver(struct self *s, const uint16_t *a)
 
 /* ---- knobs -------------------------------------------------------------------- */
 
-static long write_to(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	long ret;
-
-	if (fd < 0)
-		return -errno;
-	ret = write(fd, text, strlen(text));
-	close(fd);
-	return ret;
-}
-
 long do_knob(struct self *s, const uint16_t *a)
 {
 	static const struct {
@@ -296,7 +276,7 @@ long do_knob(struct self *s, const uint16_t *a)
 
 	(void)s;
 	if (a[0] % 4 == 0)
-		return write_to("/sys/kernel/debug/aop/counters", a[1] & 1 ? "1" : "0");
+		return write_file("/sys/kernel/debug/aop/counters", a[1] & 1 ? "1" : "0");
 	if (a[0] % 4 == 1) {
 		FILE *f = fopen("/sys/kernel/debug/aop/counters", "re");
 

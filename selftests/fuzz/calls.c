@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "../driver_call.h"
+#include "../sw_sync.h"
 #include "values.h"
 
 const struct kind kinds[] = {
@@ -73,7 +74,7 @@ void world_begin(struct world *w)
 	}
 	w->events = 1;
 	w->file = memfd_create("fuzz", MFD_CLOEXEC);
-	w->sync = open("/sys/kernel/debug/sync/sw_sync", O_RDWR | O_CLOEXEC);
+	w->sync = open(SW_SYNC, O_RDWR | O_CLOEXEC);
 	w->dev = open(AOP_SELFTEST_DEVICE, O_RDWR | O_CLOEXEC);
 }
 

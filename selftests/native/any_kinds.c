@@ -4,6 +4,7 @@
  * a call whose streams go with it.
  */
 #include "any.h"
+#include "items.h"
 
 #define PLACES	4
 
@@ -55,23 +56,6 @@ static struct aop *call(struct _test_data_kinds *self, bool requests, bool repli
 					   .flags = flags));
 }
 
-static int push(struct aop_sender *tx, int i)
-{
-	return aop_stream_try_push(tx, &i, sizeof(i));
-}
-
-/* An item; below -1000: what the stream says instead. */
-static int pop(struct aop_receiver *rx)
-{
-	int i, ret = aop_stream_try_pop(rx, &i, sizeof(i));
-
-	return ret == 1 ? i : ret - 1000;
-}
-
-#define NOTHING		(-EAGAIN - 1000)
-#define END		(0 - 1000)
-#define ERROR(e)	((e) - 1000)
-
 TEST_F(kinds, S11_one_to_one)
 {
 	call(self, false, false, 0);
@@ -109,7 +93,7 @@ TEST_F(kinds, S11_one_to_many)
 	EXPECT_EQ(3, aop_join(&self->c.op));
 	EXPECT_EQ(1, pop(&self->rx));
 	EXPECT_EQ(2, pop(&self->rx));
-	EXPECT_EQ(END, pop(&self->rx));
+	EXPECT_EQ(OVER, pop(&self->rx));
 }
 
 /* S10: nothing sent is a clean end, too. */
@@ -118,7 +102,7 @@ TEST_F(kinds, S10_multi_writer_without_a_send)
 	call(self, false, true, 0);
 	ASSERT_EQ(1, aop_serve(&self->port, &self->r, 1, AOP_NOWAIT));
 	EXPECT_EQ(0, aop_reply(&self->r, 0, NULL, 0));
-	EXPECT_EQ(END, pop(&self->rx));
+	EXPECT_EQ(OVER, pop(&self->rx));
 	EXPECT_EQ(0, aop_join(&self->c.op));
 }
 
@@ -134,7 +118,7 @@ TEST_F(kinds, S11_many_to_one)
 	EXPECT_EQ(NULL, self->r.replies);
 	EXPECT_EQ(1, push(&self->tx, 3));
 	EXPECT_EQ(0, aop_sender_end(&self->tx));
-	while ((i = pop(self->r.requests)) != END)
+	while ((i = pop(self->r.requests)) != OVER)
 		sum += i;
 	EXPECT_EQ(0, aop_reply(&self->r, sum, NULL, 0));
 	EXPECT_EQ(6, aop_join(&self->c.op));
@@ -154,11 +138,11 @@ TEST_F(kinds, S11_many_to_many)
 		EXPECT_EQ(2 * i, pop(&self->rx));
 	}
 	EXPECT_EQ(0, aop_sender_end(&self->tx));
-	EXPECT_EQ(END, pop(self->r.requests));
+	EXPECT_EQ(OVER, pop(self->r.requests));
 	EXPECT_EQ(1, push(self->r.replies, 77));
 	EXPECT_EQ(0, aop_reply(&self->r, 1, NULL, 0));
 	EXPECT_EQ(77, pop(&self->rx));
-	EXPECT_EQ(END, pop(&self->rx));
+	EXPECT_EQ(OVER, pop(&self->rx));
 	EXPECT_EQ(1, aop_join(&self->c.op));
 }
 
@@ -183,7 +167,7 @@ TEST_F(kinds, S9_multi_use_outlives_the_call)
 	aop_sender_drop(&other);
 	EXPECT_EQ(NOTHING, pop(&self->rx));
 	aop_sender_drop(&mine);
-	EXPECT_EQ(END, pop(&self->rx));
+	EXPECT_EQ(OVER, pop(&self->rx));
 }
 
 /* S10: an error closes both, after what was sent. */
@@ -198,7 +182,7 @@ TEST_F(kinds, S10_the_server_fails)
 	EXPECT_EQ(1, pop(&self->rx));
 	EXPECT_EQ(2, pop(&self->rx));
 	EXPECT_EQ(ERROR(-EIO), pop(&self->rx));
-	EXPECT_EQ(END, pop(&self->rx));
+	EXPECT_EQ(OVER, pop(&self->rx));
 	EXPECT_EQ(-EPIPE, push(&self->tx, 1));
 	EXPECT_EQ(-EIO, aop_join(&self->c.op));
 }
@@ -243,7 +227,7 @@ TEST_F(kinds, S11_the_caller_goes)
 	EXPECT_EQ(-EPIPE, push(self->r.replies, 1));
 	EXPECT_EQ(1, pop(self->r.requests));
 	EXPECT_EQ(ERROR(-EOWNERDEAD), pop(self->r.requests));
-	EXPECT_EQ(END, pop(self->r.requests));
+	EXPECT_EQ(OVER, pop(self->r.requests));
 	EXPECT_EQ(0, aop_drop(&self->c.op));
 	EXPECT_EQ(-EPIPE, aop_asked(self->r.owner));
 	EXPECT_EQ(0, aop_reply(&self->r, 0, NULL, 0));
@@ -284,7 +268,7 @@ TEST_F(kinds, S9_never_taken)
 		ASSERT_EQ(0, aop_receiver_init(&self->rx, &self->replies, 0));
 		call(self, false, true, 0);
 		EXPECT_EQ(ERROR(ends[i].want), pop(&self->rx));
-		EXPECT_EQ(END, pop(&self->rx));
+		EXPECT_EQ(OVER, pop(&self->rx));
 		EXPECT_EQ(ends[i].want, aop_join(&self->c.op));
 		EXPECT_EQ(1, aop_drop(&self->port.op));
 		ASSERT_EQ(0, aop_port_init(&self->port, self->any.where,
@@ -305,7 +289,7 @@ TEST_F(kinds, S9_ended_while_it_is_queued)
 	call(self, true, true, 0);
 	EXPECT_EQ(AOP_STOPPED, aop_cancel(&self->c.op, -EINTR));
 	EXPECT_EQ(ERROR(-EINTR), pop(&self->rx));
-	EXPECT_EQ(END, pop(&self->rx));
+	EXPECT_EQ(OVER, pop(&self->rx));
 	EXPECT_EQ(-EPIPE, push(&self->tx, 1));
 	EXPECT_EQ(-EINTR, aop_join(&self->c.op));
 	EXPECT_EQ(-ETIME, aop_serve(&self->port, &self->r, 1, AOP_NOWAIT));
@@ -333,7 +317,7 @@ TEST_F(kinds, S9_ended_while_it_is_queued)
 	call(self, false, true, 0);
 	EXPECT_EQ(-EAGAIN, aop_join(&self->c.op));
 	EXPECT_EQ(ERROR(-EAGAIN), pop(&self->rx));
-	EXPECT_EQ(END, pop(&self->rx));
+	EXPECT_EQ(OVER, pop(&self->rx));
 	EXPECT_EQ(1, aop_drop(&other[0].op));
 	EXPECT_EQ(1, aop_drop(&other[1].op));
 
@@ -355,7 +339,7 @@ TEST_F(kinds, the_deadline_comes_while_it_is_served)
 	EXPECT_EQ(1, push(self->r.replies, 1));
 	EXPECT_EQ(-EALREADY, aop_reply(&self->r, 0, NULL, 0));
 	EXPECT_EQ(1, pop(&self->rx));
-	EXPECT_EQ(END, pop(&self->rx));
+	EXPECT_EQ(OVER, pop(&self->rx));
 	EXPECT_EQ(-ETIMEDOUT, aop_join(&self->c.op));
 }
 
@@ -377,7 +361,7 @@ TEST_F(kinds, S14_delegated)
 	EXPECT_EQ(0, aop_reply(&r, 0, NULL, 0));
 	EXPECT_EQ(1, pop(&self->rx));
 	EXPECT_EQ(2, pop(&self->rx));
-	EXPECT_EQ(END, pop(&self->rx));
+	EXPECT_EQ(OVER, pop(&self->rx));
 	EXPECT_EQ(0, aop_join(&self->c.op));
 }
 

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include "any.h"
+#include "items.h"
 
 #define N	4
 
@@ -67,21 +68,6 @@ FIXTURE_TEARDOWN(stream)
 		free(self->s);								\
 		free(self->mem);							\
 	} while (0)
-
-static int push(struct aop_sender *tx, int i)
-{
-	return aop_stream_try_push(tx, &i, sizeof(i));
-}
-
-/* The next item, or what try_pop says minus 1000. */
-static int pop(struct aop_receiver *rx)
-{
-	int i, ret = aop_stream_try_pop(rx, &i, sizeof(i));
-
-	return ret == 1 ? i : ret - 1000;
-}
-
-#define NOTHING	(-EAGAIN - 1000)
 
 /* A receiver that only finds discarded places has made room all the same. */
 TEST_F(stream, S1_who_passes_over_places_wakes_who_waits_for_them)

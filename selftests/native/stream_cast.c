@@ -3,6 +3,7 @@
  * Broadcasts (S3): each receiver gets each message; a slow one holds the senders back, or
  * loses and is told how many (S13); asking ends on any or on all.
  */
+#include "items.h"
 #include "lib.h"
 
 #define N	4
@@ -49,21 +50,6 @@ static int begin(struct _test_data_cast *self, struct aop_ctx *where, uint32_t f
 }
 
 #define BEGIN(flags)	ASSERT_EQ(0, begin(self, variant->where, flags))
-
-static int push(struct aop_sender *tx, int i)
-{
-	return aop_stream_try_push(tx, &i, sizeof(i));
-}
-
-static int pop(struct aop_receiver *rx)
-{
-	int i, ret = aop_stream_try_pop(rx, &i, sizeof(i));
-
-	return ret == 1 ? i : ret - 1000;
-}
-
-#define NOTHING	(-EAGAIN - 1000)
-#define END	(0 - 1000)
 
 TEST_F(cast, S3_each_gets_each_and_the_slow_one_holds_back)
 {
@@ -119,8 +105,8 @@ TEST_F(cast, S3_who_comes_late_and_who_goes)
 	aop_sender_drop(&self->tx);
 	EXPECT_EQ(-EOWNERDEAD - 1000, pop(&self->rx[0]));
 	EXPECT_EQ(-EOWNERDEAD - 1000, pop(&self->rx[2]));
-	EXPECT_EQ(END, pop(&self->rx[0]));
-	EXPECT_EQ(END, pop(&self->rx[2]));
+	EXPECT_EQ(OVER, pop(&self->rx[0]));
+	EXPECT_EQ(OVER, pop(&self->rx[2]));
 }
 
 TEST_F(cast, S3_asking_ends_on_any)

@@ -4,6 +4,7 @@
  * who asks for more (S5, S6), and all the ways to come to an end (S7 to S10, S12).  The
  * same in private and in local scope; stream_cast.c has broadcasts, stream_race.c threads.
  */
+#include "items.h"
 #include "lib.h"
 
 #define N	4
@@ -48,22 +49,6 @@ FIXTURE_SETUP(stream)
 FIXTURE_TEARDOWN(stream)
 {
 }
-
-static int push(struct aop_sender *tx, int i)
-{
-	return aop_stream_try_push(tx, &i, sizeof(i));
-}
-
-/* The next item, or what try_pop says minus 1000. */
-static int pop(struct aop_receiver *rx)
-{
-	int i, ret = aop_stream_try_pop(rx, &i, sizeof(i));
-
-	return ret == 1 ? i : ret - 1000;
-}
-
-#define NOTHING	(-EAGAIN - 1000)
-#define END	(0 - 1000)
 
 /* S15: who pushes never waits: what finds no room is refused at once, and counted. */
 TEST_F(stream, S1_first_in_first_out_and_bounded)
@@ -196,7 +181,7 @@ TEST_F(stream, S2_what_is_acquired_is_invisible_and_cannot_fail)
 	EXPECT_EQ(1, pop(&self->rx));
 	EXPECT_EQ(2, pop(&self->rx));
 	EXPECT_EQ(3, pop(&self->rx));
-	EXPECT_EQ(END, pop(&self->rx));
+	EXPECT_EQ(OVER, pop(&self->rx));
 }
 
 /* Whichever is given back first, nobody sees it, and there is room again. */
@@ -311,7 +296,7 @@ TEST_F(stream, S7_the_end_comes_after_every_message)
 	EXPECT_EQ(0, aop_join(a));
 	/* S8: whatever comes after it */
 	aop_sender_drop(&self->tx);
-	EXPECT_EQ(END, pop(&self->rx));
+	EXPECT_EQ(OVER, pop(&self->rx));
 }
 
 /* S12: a stream without a message works, and its end wakes all who wait. */
@@ -336,7 +321,7 @@ TEST_F(stream, S7_the_end_refuses_who_waits_to_send)
 	EXPECT_EQ(-EPIPE, aop_join(&self->t[0].op));
 	for (i = 0; i < N; i++)
 		EXPECT_EQ(i, pop(&self->rx));
-	EXPECT_EQ(END, pop(&self->rx));
+	EXPECT_EQ(OVER, pop(&self->rx));
 }
 
 TEST_F(stream, S8_a_lost_producer_is_an_error_and_then_the_end)
@@ -353,8 +338,8 @@ TEST_F(stream, S8_a_lost_producer_is_an_error_and_then_the_end)
 	EXPECT_EQ(2, pop(&self->rx));
 	EXPECT_EQ(3, pop(&self->rx));
 	EXPECT_EQ(-EOWNERDEAD - 1000, pop(&self->rx));
-	EXPECT_EQ(END, pop(&self->rx));
-	EXPECT_EQ(END, pop(&self->rx));
+	EXPECT_EQ(OVER, pop(&self->rx));
+	EXPECT_EQ(OVER, pop(&self->rx));
 }
 
 TEST_F(stream, S8_who_waits_is_told_of_a_lost_producer)
@@ -379,7 +364,7 @@ TEST_F(stream, S8_places_that_a_lost_producer_had_acquired_are_given_up)
 	aop_sender_drop(&self->tx);
 	EXPECT_EQ(2, pop(&self->rx));
 	EXPECT_EQ(-EOWNERDEAD - 1000, pop(&self->rx));
-	EXPECT_EQ(END, pop(&self->rx));
+	EXPECT_EQ(OVER, pop(&self->rx));
 }
 
 static int64_t read_on(struct aop_task *t);
@@ -480,7 +465,7 @@ TEST_F(stream, S10_a_one_shot_writer_sends_once)
 	EXPECT_EQ(-EPIPE, aop_join(aop_stream_ask(&self->tx, &self->t[0], &self->more, 4)));
 	aop_sender_drop(&self->tx);
 	EXPECT_EQ(1, pop(&self->rx));
-	EXPECT_EQ(END, pop(&self->rx));
+	EXPECT_EQ(OVER, pop(&self->rx));
 }
 
 TEST_F(stream, S10_a_one_shot_writer_that_asks)
@@ -512,7 +497,7 @@ TEST_F(stream, S10_a_one_shot_writer_dropped_unused_is_an_error)
 	ASSERT_EQ(0, aop_stream_acquire(&self->tx, 4, &m));
 	aop_sender_drop(&self->tx);
 	EXPECT_EQ(-EOWNERDEAD - 1000, pop(&self->rx));
-	EXPECT_EQ(END, pop(&self->rx));
+	EXPECT_EQ(OVER, pop(&self->rx));
 }
 
 TEST_F(stream, S10_a_multi_writer_that_is_dropped_is_a_clean_end)
@@ -533,7 +518,7 @@ TEST_F(stream, S10_a_multi_writer_that_is_dropped_is_a_clean_end)
 	EXPECT_EQ(1, pop(&self->rx));
 	EXPECT_EQ(2, pop(&self->rx));
 	EXPECT_EQ(3, pop(&self->rx));
-	EXPECT_EQ(END, pop(&self->rx));
+	EXPECT_EQ(OVER, pop(&self->rx));
 }
 
 TEST_F(stream, S10_both_can_close_with_an_error)
@@ -548,9 +533,9 @@ TEST_F(stream, S10_both_can_close_with_an_error)
 	EXPECT_EQ(-EALREADY, aop_sender_fail(&self->tx, -EIO));
 	EXPECT_EQ(1, pop(&self->rx));
 	EXPECT_EQ(-EDOM - 1000, pop(&self->rx));
-	EXPECT_EQ(END, pop(&self->rx));
+	EXPECT_EQ(OVER, pop(&self->rx));
 	EXPECT_EQ(-EDOM - 1000, pop(&other));
-	EXPECT_EQ(END, pop(&other));
+	EXPECT_EQ(OVER, pop(&other));
 }
 
 /* ---- more ------------------------------------------------------------------------- */
@@ -609,7 +594,7 @@ TEST_F(stream, S6_pull_in_batches)
 		EXPECT_EQ(i, self->item[0]);
 		EXPECT_EQ(i / 3 + 1, p.calls);
 	}
-	EXPECT_EQ(END, pop(&self->rx));
+	EXPECT_EQ(OVER, pop(&self->rx));
 }
 
 /* S5: who answers later was asked once, at the first poll. */

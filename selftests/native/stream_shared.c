@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "any.h"
+#include "items.h"
 
 #define N	8
 
@@ -31,21 +32,6 @@ FIXTURE_SETUP(shared)
 FIXTURE_TEARDOWN(shared)
 {
 }
-
-static int push(struct aop_sender *tx, int i)
-{
-	return aop_stream_try_push(tx, &i, sizeof(i));
-}
-
-static int pop(struct aop_receiver *rx)
-{
-	int i, ret = aop_stream_try_pop(rx, &i, sizeof(i));
-
-	return ret == 1 ? i : ret - 1000;
-}
-
-#define NOTHING	(-EAGAIN - 1000)
-#define END	(0 - 1000)
 
 #define CLOSE()						\
 	do {						\
@@ -211,7 +197,7 @@ TEST_F(shared, S7_the_end_after_every_message)
 	EXPECT_EQ(0, aop_sender_end(&self->tx));
 	EXPECT_EQ(-EPIPE, push(&self->tx, 2));
 	EXPECT_EQ(1, pop(&self->rx));
-	EXPECT_EQ(END, pop(&self->rx));
+	EXPECT_EQ(OVER, pop(&self->rx));
 	CLOSE();
 }
 
@@ -225,7 +211,7 @@ TEST_F(shared, S8_the_producer_is_lost)
 	aop_sender_drop(&self->tx);
 	EXPECT_EQ(1, pop(&self->rx));
 	EXPECT_EQ(-EOWNERDEAD - 1000, pop(&self->rx));
-	EXPECT_EQ(END, pop(&self->rx));
+	EXPECT_EQ(OVER, pop(&self->rx));
 	EXPECT_EQ(AOP_CANCELLED, aop_state(&op));
 	aop_let_go(aop_owner(&op));
 	aop_receiver_drop(&self->rx);
@@ -251,7 +237,7 @@ TEST_F(shared, S8_the_producer_is_killed)
 	EXPECT_EQ(1, aop_join(a));
 	EXPECT_EQ(3, self->item[0]);
 	EXPECT_EQ(-EOWNERDEAD - 1000, pop(&self->rx));
-	EXPECT_EQ(END, pop(&self->rx));
+	EXPECT_EQ(OVER, pop(&self->rx));
 	aop_receiver_drop(&self->rx);
 	aop_stream_close(&self->b);
 }
@@ -274,7 +260,7 @@ TEST_F(shared, S8_lost_with_gaps)
 	EXPECT_EQ(2, pop(&self->rx));
 	EXPECT_EQ(3, pop(&self->rx));
 	EXPECT_EQ(-EOWNERDEAD - 1000, pop(&self->rx));
-	EXPECT_EQ(END, pop(&self->rx));
+	EXPECT_EQ(OVER, pop(&self->rx));
 	aop_receiver_drop(&self->rx);
 	aop_stream_close(&self->a);
 	aop_stream_close(&self->b);

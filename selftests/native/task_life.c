@@ -106,6 +106,7 @@ static struct aop *spawn(struct aop_loop *l, struct counted *c, unsigned int fla
 	return aop_spawn(l, &c->task, counted, cleaned, flags);
 }
 
+/* F3: nothing of it runs before the loop does. */
 TEST_F(task, F3_spawn_only_schedules)
 {
 	struct counted c = { .result = 42 };
@@ -122,6 +123,7 @@ TEST_F(task, F3_spawn_only_schedules)
 	aop_drop(op);
 }
 
+/* F2: an op is a future. */
 TEST_F(task, F2_awaits_an_op)
 {
 	struct counted c = { .result = 1 };
